@@ -1,0 +1,52 @@
+# Thin: one line per recipe where possible. `make help` lists what there is.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/zhengyun/target
+SITES ?= hohhot ulanqab
+comma := ,
+empty :=
+space := $(empty) $(empty)
+BIN := $(CARGO_TARGET_DIR)/release
+
+.PHONY: help deps build generate check chart-test test demo demo-down lab-up lab-down lab-status figures
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## prints, and as root installs, the system packages
+	@tests/lab/deps
+
+build: ## operator, API, lab and demo, optimised
+	cargo build --release --locked --workspace --bins
+
+generate: ## writes CRD YAML, OpenAPI, chart copies and deploy/
+	cargo run -q --locked -p zhengyun-crds --bin crdgen
+	cargo run -q --locked -p zhengyun-api --bin openapi > api/openapi.json
+	charts/render
+
+check: ## format, lints, generated files
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo run -q --locked -p zhengyun-crds --bin crdgen -- --check
+	tests/check/tree
+
+chart-test: ## builds the pinned helm, lints the charts, finds drift in deploy/
+	charts/render --check
+
+test: ## all tests; FAST=1 only the pure ones and the CRD lint (3 minutes)
+	@tests/run $(if $(FAST),--fast)
+
+demo: ## the story on real data: two sites, real people, from request to zero
+	@tests/demo
+
+demo-down: lab-down ## ends what `make demo` started
+
+lab-up: ## hub and sites, e.g. SITES="hohhot ulanqab"
+	tests/lab/up --sites $(subst $(space),$(comma),$(strip $(SITES)))
+
+lab-down: ## ends the lab's processes, and only those
+	tests/lab/up --down
+
+lab-status: ## what runs
+	@tests/lab/up --status
+
+figures: ## measures what README and docs state; JSON in target/figures.json
+	@tests/figures

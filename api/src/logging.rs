@@ -1,0 +1,20 @@
+//! Log lines: text for people or JSON for machines, always on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, LogFormat};
+
+/// Starts logging as the arguments say; a second call changes nothing.
+pub fn start(args: &Args) {
+    // The filter was checked when the arguments were read.
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match args.log_format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    // A panic is a log line like any other, under the request that it ended.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("defect: {panic}")));
+    // Failing means that a test or an embedding program already logs its own way.
+    started.ok();
+}

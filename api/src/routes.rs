@@ -1,0 +1,30 @@
+//! The routes: one module per noun, one file per verb.
+
+mod catalog;
+mod departments;
+mod grants;
+mod me;
+mod quotas;
+mod requests;
+mod sites;
+mod systems;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::openapi;
+use crate::state::AppState;
+
+/// Every route beneath `/api/v1`.
+pub(crate) fn all() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(openapi::served))
+        .routes(routes!(me::get))
+        .merge(departments::routes())
+        .merge(quotas::routes())
+        .merge(sites::routes())
+        .merge(catalog::routes())
+        .merge(systems::routes())
+        .merge(requests::routes())
+        .merge(grants::routes())
+}

@@ -1,0 +1,219 @@
+//! A stand-in for the hub: reviews by a table, objects in memory with names and resource versions, no rules.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body as Answer;
+use futures::StreamExt as _;
+use http::{Method, Request, Response, StatusCode};
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use super::objects::a_small_cloud;
+
+/// Plural resource name and namespace of an object, from its kind.
+fn place(object: &Value) -> String {
+    let plural = match object["kind"].as_str().unwrap() {
+        "DepartmentQuota" => "departmentquotas".to_owned(),
+        "ApprovalPolicy" => "approvalpolicies".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    format!(
+        "{plural}/{}/{}",
+        object["metadata"]["namespace"].as_str().unwrap_or_default(),
+        object["metadata"]["name"].as_str().unwrap()
+    )
+}
+
+/// What the stand-in knows.
+#[derive(Default)]
+pub(crate) struct FakeHub {
+    objects: Mutex<BTreeMap<String, Value>>,
+    /// Bearer tokens of the writes that arrived.
+    pub(crate) written_by: Mutex<Vec<String>>,
+    /// Reviews that arrived, by kind.
+    pub(crate) reviews: Mutex<BTreeMap<String, usize>>,
+    /// Answers everything with 503.
+    pub(crate) down: std::sync::atomic::AtomicBool,
+    /// Token reviews wait for it, when there is one.
+    pub(crate) gate: Mutex<Option<Arc<tokio::sync::Notify>>>,
+    /// Refuses the next writes with this status.
+    pub(crate) refuse: Mutex<Option<Value>>,
+}
+
+impl FakeHub {
+    /// A hub that holds the small cloud and more.
+    pub(crate) fn with(more: Vec<Value>) -> Self {
+        let hub = Self::default();
+        for object in a_small_cloud().into_iter().chain(more) {
+            hub.put(object);
+        }
+        hub
+    }
+
+    pub(crate) fn put(&self, mut object: Value) {
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        let name = metadata["name"].as_str().unwrap().to_owned();
+        metadata.entry("uid").or_insert(json!(format!("uid-{name}")));
+        metadata.entry("resourceVersion").or_insert(json!("1"));
+        metadata.entry("creationTimestamp").or_insert(json!("2026-03-01T08:00:00Z"));
+        self.objects.lock().unwrap().insert(place(&object), object);
+    }
+
+    pub(crate) fn object(&self, place: &str) -> Option<Value> {
+        self.objects.lock().unwrap().get(place).cloned()
+    }
+
+    fn answer(&self, method: &Method, path: &str, query: &str, token: &str, body: &Value) -> (StatusCode, Value) {
+        if self.down.load(std::sync::atomic::Ordering::SeqCst) {
+            return refusal(503, "ServiceUnavailable", "down");
+        }
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (namespace, rest) = match segments.iter().position(|s| *s == "namespaces") {
+            Some(at) => (segments[at + 1], &segments[at + 2..]),
+            None => ("", &segments[3..]),
+        };
+        let plural = rest[0];
+        if plural.ends_with("reviews") {
+            *self.reviews.lock().unwrap().entry(plural.to_owned()).or_default() += 1;
+            let status = if plural == "tokenreviews" { whose(&body["spec"]["token"]) } else { allowed(&body["spec"]) };
+            return (StatusCode::CREATED, json!({"status": status}));
+        }
+        if *method != Method::GET {
+            self.written_by.lock().unwrap().push(token.to_owned());
+            if let Some(status) = self.refuse.lock().unwrap().clone() {
+                return (
+                    StatusCode::from_u16(u16::try_from(status["code"].as_u64().unwrap()).unwrap()).unwrap(),
+                    status,
+                );
+            }
+        }
+        match (method.as_str(), rest.get(1)) {
+            ("GET", None) => self.list(plural),
+            ("GET", Some(name)) => self.find(&format!("{plural}/{namespace}/{name}")),
+            ("POST", _) => self.create(body, namespace, query.contains("dryRun=All")),
+            ("PATCH", Some(name)) => {
+                self.patch(&format!("{plural}/{namespace}/{name}"), body, query.contains("dryRun=All"))
+            }
+            _ => refusal(405, "MethodNotAllowed", "no"),
+        }
+    }
+
+    fn list(&self, plural: &str) -> (StatusCode, Value) {
+        let objects = self.objects.lock().unwrap();
+        let items: Vec<&Value> =
+            objects.iter().filter(|(at, _)| at.starts_with(&format!("{plural}/"))).map(|(_, o)| o).collect();
+        (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    fn find(&self, at: &str) -> (StatusCode, Value) {
+        self.object(at).map_or_else(|| refusal(404, "NotFound", "not found"), |object| (StatusCode::OK, object))
+    }
+
+    fn create(&self, body: &Value, namespace: &str, dry_run: bool) -> (StatusCode, Value) {
+        let mut object = body.clone();
+        object["metadata"]["namespace"] = json!(namespace);
+        let at = place(&object);
+        if self.object(&at).is_some() {
+            return refusal(409, "AlreadyExists", "already exists");
+        }
+        if !dry_run {
+            self.put(object.clone());
+            object = self.object(&at).unwrap();
+        }
+        (StatusCode::CREATED, object)
+    }
+
+    fn patch(&self, at: &str, patch: &Value, dry_run: bool) -> (StatusCode, Value) {
+        let Some(mut object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
+        if object["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"] {
+            return refusal(409, "Conflict", "the object has been modified");
+        }
+        merge(&mut object, patch);
+        let next = object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap() + 1;
+        object["metadata"]["resourceVersion"] = json!(next.to_string());
+        if !dry_run {
+            self.objects.lock().unwrap().insert(at.to_owned(), object.clone());
+        }
+        (StatusCode::OK, object)
+    }
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            into.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut into[key], value);
+        }
+    }
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> (StatusCode, Value) {
+    let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
+    (StatusCode::from_u16(code).unwrap(), status)
+}
+
+/// `token-<name>` is the token of `<name>`.
+fn whose(token: &Value) -> Value {
+    match token.as_str().unwrap().strip_prefix("token-") {
+        Some(name) => {
+            json!({"authenticated": true, "user": {"username": name, "groups": ["people", "system:authenticated"]}})
+        }
+        None => json!({"authenticated": false, "error": "unknown"}),
+    }
+}
+
+/// The authority sees everything; clerk and head what is in their department; the technician decides everywhere.
+fn allowed(spec: &Value) -> Value {
+    let attributes = &spec["resourceAttributes"];
+    let (user, namespace) = (spec["user"].as_str().unwrap(), attributes["namespace"].as_str().unwrap_or_default());
+    let (verb, subresource) = (attributes["verb"].as_str().unwrap(), attributes["subresource"].as_str().unwrap());
+    let reads = verb == "get" || verb == "list";
+    let allowed = match user {
+        "authority" => reads,
+        "technician" => reads || subresource == "technical",
+        "zhang" => namespace == "dept-finance" && reads,
+        "qian" => namespace == "dept-finance" && (reads || subresource == "department"),
+        "zhou" => namespace == "dept-health" && reads,
+        _ => false,
+    };
+    json!({"allowed": allowed})
+}
+
+/// A client whose every call goes to the stand-in.
+pub(crate) fn client(hub: &Arc<FakeHub>) -> kube::Client {
+    let hub = Arc::clone(hub);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let hub = Arc::clone(&hub);
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(Answer::new(body), usize::MAX).await.unwrap();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let query = parts.uri.query().unwrap_or_default();
+            if query.contains("watch=true") {
+                // Nothing ever happens on a watch here: the caches keep their first list.
+                let quiet = futures::stream::pending::<Result<Vec<u8>, Infallible>>().boxed();
+                return Ok::<_, Infallible>(Response::new(Answer::from_stream(quiet)));
+            }
+            let token =
+                parts.headers.get("authorization").map_or("", |v| v.to_str().unwrap()).trim_start_matches("Bearer ");
+            let gate = hub.gate.lock().unwrap().clone().filter(|_| parts.uri.path().ends_with("tokenreviews"));
+            if let Some(gate) = gate {
+                gate.notified().await;
+            }
+            let (status, value) = hub.answer(&parts.method, parts.uri.path(), query, token, &body);
+            Ok(Response::builder().status(status).body(Answer::from(value.to_string())).unwrap())
+        }
+    });
+    kube::Client::new(service, "default")
+}

@@ -1,0 +1,7 @@
+//! The door as callers meet it, over a stand-in hub.
+
+mod door;
+mod limits;
+mod serving;
+mod sight;
+mod writing;

@@ -1,0 +1,58 @@
+//! The words of the custom resources in the OpenAPI document: each list is read from its type, so the two cannot differ.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+use zhengyun_crds::department::{DepartmentRole, RoleScope, SubjectKind};
+use zhengyun_crds::grant::{GrantClass, RevokeStep};
+use zhengyun_crds::quota::UnlistedChildren;
+use zhengyun_crds::request::{Action, Disposition};
+use zhengyun_crds::site::{Architecture, NetworkZone};
+use zhengyun_crds::system::DataClass;
+
+macro_rules! words {
+    ($($name:ident: $source:ty, $doc:literal;)+) => {
+        $(
+            #[doc = $doc]
+            pub(crate) struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    ObjectBuilder::new()
+                        .schema_type(Type::String)
+                        .enum_values(Some(<$source>::ALL.iter().map(|word| word.as_str())))
+                        .description(Some($doc))
+                        .into()
+                }
+            }
+
+            impl ToSchema for $name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )+
+    };
+}
+
+words! {
+    ActionWord: Action, "What an order asks for.";
+    ArchitectureWord: Architecture, "CPU architecture.";
+    ConditionStatusWord: zhengyun_crds::ConditionStatus, "Whether a condition holds.";
+    DataClassWord: DataClass, "Class of the data that a system holds.";
+    DepartmentRoleWord: DepartmentRole, "What a person may do for a department.";
+    DispositionWord: Disposition, "What happens to data when a grant is revoked.";
+    GrantClassWord: GrantClass, "How long a grant is meant to live.";
+    GrantPhaseWord: zhengyun_crds::GrantPhase, "Where a grant stands.";
+    LevelWord: zhengyun_crds::Level, "Administrative level.";
+    NetworkZoneWord: NetworkZone, "Network zone of a government system.";
+    RequestPhaseWord: zhengyun_crds::RequestPhase, "Where a request stands.";
+    RevokeStepWord: RevokeStep, "Step of a revocation.";
+    RoleScopeWord: RoleScope, "How far down the tree a role reaches.";
+    SubjectKindWord: SubjectKind, "Person or group.";
+    UnitTypeWord: zhengyun_crds::UnitType, "What a department is in law.";
+    UnlistedChildrenWord: UnlistedChildren, "What departments below without a quota of their own may do.";
+    VerdictWord: zhengyun_crds::Verdict, "What was decided.";
+}

@@ -1,0 +1,389 @@
+//! The books of one site: every charge, and the rule that decides a new one.
+//!
+//! At every commit, whatever crashes or whoever else runs: no commit makes what is reserved and granted in the subtree of
+//! any department exceed that department's adopted limit, nor the sum over all exceed the adopted capacity. A decision
+//! states the object's new *absolute* charge, so replaying it changes nothing.
+
+mod recovery;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zhengyun_crds::Reason;
+use zhengyun_crds::ledger::{Charge as ChargeText, ChargedObject};
+use zhengyun_crds::request::AncestorEffect;
+
+use crate::amounts::{AmountError, Amounts};
+use crate::quota::{self, EffectError, LimitBook};
+use crate::tree::Tree;
+
+pub use recovery::{ObjectRecord, Recovery, audit_digest, recover};
+
+/// What one object holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Reserved by a request under review.
+    pub reserved: Amounts,
+    /// Held by a grant.
+    pub granted: Amounts,
+}
+
+impl Charge {
+    /// Nothing.
+    pub const fn zero() -> Self {
+        Self { reserved: Amounts::new(), granted: Amounts::new() }
+    }
+
+    /// A reservation.
+    pub const fn reserved(amounts: Amounts) -> Self {
+        Self { reserved: amounts, granted: Amounts::new() }
+    }
+
+    /// A grant's charge.
+    pub const fn granted(amounts: Amounts) -> Self {
+        Self { reserved: Amounts::new(), granted: amounts }
+    }
+
+    /// Whether it is nothing.
+    pub fn is_zero(&self) -> bool {
+        self.reserved.is_zero() && self.granted.is_zero()
+    }
+
+    /// Reserved and granted together: what limits are held against.
+    ///
+    /// # Errors
+    /// When the sum is beyond what an amount can be.
+    pub fn total(&self) -> Result<Amounts, AmountError> {
+        self.reserved.checked_add(&self.granted)
+    }
+
+    fn plus(&self, other: &Self) -> Result<Self, AmountError> {
+        Ok(Self { reserved: self.reserved.checked_add(&other.reserved)?, granted: self.granted.checked_add(&other.granted)? })
+    }
+
+    fn minus(&self, other: &Self) -> Result<Self, AmountError> {
+        Ok(Self { reserved: self.reserved.checked_sub(&other.reserved)?, granted: self.granted.checked_sub(&other.granted)? })
+    }
+
+    /// As text for a custom resource.
+    pub fn to_text(&self) -> ChargeText {
+        ChargeText { reserved: quota::texts(&self.reserved), granted: quota::texts(&self.granted) }
+    }
+
+    /// From the text of a custom resource.
+    ///
+    /// # Errors
+    /// The first field that is not an amount.
+    pub fn from_text(text: &ChargeText) -> Result<Self, quota::FieldError> {
+        Ok(Self { reserved: quota::amounts("reserved", &text.reserved)?, granted: quota::amounts("granted", &text.granted)? })
+    }
+}
+
+/// A charge in the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose.
+    pub object: ChargedObject,
+    /// Department that is charged.
+    pub department: String,
+    /// How much.
+    pub charge: Charge,
+    /// Sequence of the decision.
+    pub sequence: i64,
+}
+
+/// One object's new absolute charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub object: ChargedObject,
+    /// Department that is charged.
+    pub department: String,
+    /// New charge.
+    pub charge: Charge,
+}
+
+/// Why a decision is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It does not fit somewhere in the chain, or at the site.
+    #[error("{}", .effects.iter().map(|e| quota::explain(e, .site)).collect::<Vec<_>>().join("; "))]
+    DoesNotFit {
+        /// Site.
+        site: String,
+        /// Every node and resource at which it does not fit, nearest first.
+        effects: Vec<AncestorEffect>,
+    },
+    /// The books take no new charge.
+    #[error("the ledger of site {site} takes no new charges until an administrator accepts its audit: {why}")]
+    Held {
+        /// Site.
+        site: String,
+        /// Why.
+        why: String,
+    },
+    /// A charged object of the department vanished.
+    #[error("a charged object of department {department} vanished ({object}); its charge is kept and nothing new is charged to the department until an administrator accepts the audit of the ledger of site {site}")]
+    Quarantined {
+        /// Department.
+        department: String,
+        /// What vanished.
+        object: String,
+        /// Site.
+        site: String,
+    },
+    /// The department is being moved in the tree.
+    #[error("department {0} is being moved in the tree; try again in a moment")]
+    Moving(String),
+    /// The department has no place, or a sum is too large.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+}
+
+impl Refusal {
+    /// The condition reason.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::DoesNotFit { effects, .. } if effects.iter().all(|e| e.department.is_empty()) => Reason::CapacityExceeded,
+            Self::DoesNotFit { .. } => Reason::QuotaExceeded,
+            Self::Held { .. } => Reason::LedgerHeld,
+            Self::Quarantined { .. } => Reason::Quarantined,
+            Self::Moving(_) => Reason::LedgerBusy,
+            Self::Effect(EffectError::Tree(_)) => Reason::DepartmentNotFound,
+            Self::Effect(EffectError::Amount(_)) => Reason::Invalid,
+        }
+    }
+
+    /// Whether trying again without any change by a user makes sense.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Moving(_))
+    }
+}
+
+impl From<AmountError> for Refusal {
+    fn from(error: AmountError) -> Self {
+        Self::Effect(EffectError::Amount(error))
+    }
+}
+
+/// The books of one site in memory. The ledger's writer is their only user.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    site: String,
+    tree: Tree,
+    limits: LimitBook,
+    entries: BTreeMap<String, Entry>,
+    /// Charge of each department's subtree.
+    subtree: BTreeMap<String, Charge>,
+    totals: Charge,
+    held: Option<String>,
+    quarantined: BTreeMap<String, String>,
+    moving: BTreeSet<String>,
+}
+
+impl Books {
+    /// Empty books of a site over a tree and limits.
+    pub fn new(site: &str, tree: Tree, limits: LimitBook) -> Self {
+        Self { site: site.to_owned(), tree, limits, ..Self::default() }
+    }
+
+    /// Reserved and granted in all.
+    pub const fn totals(&self) -> &Charge {
+        &self.totals
+    }
+
+    /// Charge of a department and everything below it.
+    pub fn subtree(&self, department: &str) -> Charge {
+        self.subtree.get(department).cloned().unwrap_or_default()
+    }
+
+    /// What an object holds.
+    pub fn entry(&self, uid: &str) -> Option<&Entry> {
+        self.entries.get(uid)
+    }
+
+    /// Every charge.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Why no new charge is taken, if so.
+    pub fn held(&self) -> Option<&str> {
+        self.held.as_deref()
+    }
+
+    /// Takes no new charge from now on, or takes them again.
+    pub fn hold(&mut self, why: Option<String>) {
+        self.held = why;
+    }
+
+    /// Keeps a department from new charges because a charged object of its vanished.
+    pub fn quarantine(&mut self, department: &str, object: &str) {
+        self.quarantined.insert(department.to_owned(), object.to_owned());
+    }
+
+    /// Ends all quarantines.
+    pub fn end_quarantine(&mut self) {
+        self.quarantined.clear();
+    }
+
+    /// The limits in force.
+    pub const fn limits(&self) -> &LimitBook {
+        &self.limits
+    }
+
+    /// Puts limits in force.
+    pub fn set_limits(&mut self, limits: LimitBook) {
+        self.limits = limits;
+    }
+
+    /// The tree in force.
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Puts a tree in force and adds the subtrees up anew.
+    ///
+    /// # Errors
+    /// When a sum is beyond what an amount can be, which the charges already ruled out.
+    pub fn set_tree(&mut self, tree: Tree) -> Result<(), AmountError> {
+        self.tree = tree;
+        self.subtree.clear();
+        let entries: Vec<Entry> = self.entries.values().cloned().collect();
+        for entry in entries {
+            self.add_to_subtrees(&entry.department, &entry.charge)?;
+        }
+        Ok(())
+    }
+
+    /// Marks departments whose place is being changed: nothing new is charged to them meanwhile.
+    pub fn set_moving(&mut self, departments: BTreeSet<String>) {
+        self.moving = departments;
+    }
+
+    /// Whether the changes may be committed together. The books stay as they are.
+    ///
+    /// # Errors
+    /// Why not; see [`Refusal`].
+    pub fn check(&self, changes: &[Change]) -> Result<(), Refusal> {
+        for (department, delta) in self.deltas(changes)? {
+            let grows = delta.iter().any(|(_, q)| !q.is_negative() && !q.is_zero());
+            if !grows {
+                continue;
+            }
+            if self.moving.contains(&department) {
+                return Err(Refusal::Moving(department));
+            }
+            if let Some(object) = self.quarantined.get(&department) {
+                return Err(Refusal::Quarantined { department, object: object.clone(), site: self.site.clone() });
+            }
+            self.check_growth(&department, &delta)?;
+        }
+        if let Some(why) = &self.held
+            && changes.iter().any(|c| self.grows(c).unwrap_or(true))
+        {
+            return Err(Refusal::Held { site: self.site.clone(), why: why.clone() });
+        }
+        Ok(())
+    }
+
+    /// Books the changes under a sequence. Call [`Books::check`] first: booking does not refuse.
+    ///
+    /// # Errors
+    /// When a sum is beyond what an amount can be; the books are then as before.
+    pub fn book(&mut self, changes: &[Change], sequence: i64) -> Result<(), AmountError> {
+        for change in changes {
+            let before = self.entries.get(&change.object.uid).map(|e| e.charge.clone()).unwrap_or_default();
+            let delta = change.charge.minus(&before)?;
+            let totals = self.totals.plus(&delta)?;
+            self.add_to_subtrees(&change.department, &delta)?;
+            self.totals = totals;
+            if change.charge.is_zero() {
+                self.entries.remove(&change.object.uid);
+            } else {
+                let entry = Entry {
+                    object: change.object.clone(),
+                    department: change.department.clone(),
+                    charge: change.charge.clone(),
+                    sequence,
+                };
+                self.entries.insert(change.object.uid.clone(), entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// What each node of the department's chain and the site would say to a charge.
+    ///
+    /// # Errors
+    /// When the department has no place, or a sum is too large.
+    pub fn effects(&self, department: &str, asked: &Amounts) -> Result<Vec<AncestorEffect>, EffectError> {
+        let mut used = BTreeMap::new();
+        for name in self.tree.chain(department)? {
+            let total = self.subtree.get(&name).map(Charge::total).transpose()?.unwrap_or_default();
+            used.insert(name, total);
+        }
+        quota::effects(&self.limits, &self.tree, department, &used, &self.totals.total()?, asked)
+    }
+
+    fn check_growth(&self, department: &str, delta: &Amounts) -> Result<(), Refusal> {
+        let growth: Amounts = delta.iter().filter(|(_, q)| !q.is_negative()).map(|(r, q)| (r.clone(), *q)).collect();
+        let effects = quota::shortfalls(&self.effects(department, &growth)?);
+        if effects.is_empty() { Ok(()) } else { Err(Refusal::DoesNotFit { site: self.site.clone(), effects }) }
+    }
+
+    fn grows(&self, change: &Change) -> Result<bool, AmountError> {
+        let before = self.entries.get(&change.object.uid).map(|e| e.charge.total()).transpose()?.unwrap_or_default();
+        let delta = change.charge.total()?.checked_sub(&before)?;
+        Ok(delta.iter().any(|(_, q)| !q.is_negative() && !q.is_zero()))
+    }
+
+    /// How much each department's own charge would change.
+    fn deltas(&self, changes: &[Change]) -> Result<BTreeMap<String, Amounts>, AmountError> {
+        let mut deltas: BTreeMap<String, Amounts> = BTreeMap::new();
+        for change in changes {
+            let before = self.entries.get(&change.object.uid).map(|e| e.charge.total()).transpose()?.unwrap_or_default();
+            let delta = change.charge.total()?.checked_sub(&before)?;
+            let sum = deltas.entry(change.department.clone()).or_default();
+            *sum = sum.checked_add(&delta)?;
+        }
+        Ok(deltas)
+    }
+
+    fn add_to_subtrees(&mut self, department: &str, delta: &Charge) -> Result<(), AmountError> {
+        // A department that lost its place still counts at the site; its chain is then itself alone.
+        let chain = self.tree.chain(department).unwrap_or_else(|_| vec![department.to_owned()]);
+        let mut next = Vec::with_capacity(chain.len());
+        for name in chain {
+            let sum = self.subtree.get(&name).cloned().unwrap_or_default().plus(delta)?;
+            next.push((name, sum));
+        }
+        for (name, sum) in next {
+            if sum.is_zero() {
+                self.subtree.remove(&name);
+            } else {
+                self.subtree.insert(name, sum);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a change of limits leaves over: departments (and the site, as the empty name) whose use is above the new limit.
+///
+/// # Errors
+/// When a sum is beyond what an amount can be.
+pub fn over_limit(books: &Books) -> Result<Vec<(String, String)>, AmountError> {
+    let mut over = Vec::new();
+    for (name, line) in &books.limits.lines {
+        for s in line.hard.exceeded_by(&books.subtree(name).total()?)? {
+            over.push((name.clone(), format!("{}: {} is used, the limit is {}, over by {}", s.resource, s.used, s.limit, s.short_by)));
+        }
+    }
+    for s in books.limits.capacity.exceeded_by(&books.totals.total()?)? {
+        over.push((String::new(), format!("{}: {} is charged, the capacity is {}, over by {}", s.resource, s.used, s.limit, s.short_by)));
+    }
+    Ok(over)
+}
+
+#[cfg(test)]
+mod tests;

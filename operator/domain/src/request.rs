@@ -1,0 +1,16 @@
+//! Requests: what a submission means, and what to do next with one.
+
+mod assess;
+mod deadline;
+mod machine;
+mod plan;
+mod status;
+
+pub use assess::{Assessment, Submission, Surroundings, assess, order_digest};
+pub(crate) use assess::{finding, item_is_ready};
+pub use deadline::due;
+pub use machine::{Event, Illegal, step};
+pub use plan::{Observed, Plan, applied, entered, plan, refused};
+
+#[cfg(test)]
+mod tests;

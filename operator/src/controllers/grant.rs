@@ -1,0 +1,164 @@
+//! Grants: delivered, kept as granted, ended with zero proven.
+
+mod deliver;
+mod revoke;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::grant::{ResourceGrant, ResourceGrantStatus};
+use zhengyun_crds::{GrantPhase, Reason};
+use zhengyun_domain::grant::{self, Task};
+
+use super::Context;
+use crate::runtime::backoff::spread;
+use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::hub::replace_status;
+use crate::site::link::{SiteLink, Touched};
+use crate::site::{SiteError, Touch};
+
+/// How often what was delivered is looked at although nothing was seen to change.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// How often a site that does not answer is tried; its return also triggers.
+const TRY_SITE: Duration = Duration::from_secs(15);
+
+/// What changed at sites, as grants to look at.
+pub fn touched(context: Arc<Context>, touched: Touched) -> impl Stream<Item = ObjectRef<ResourceGrant>> + Send + 'static {
+    touched.flat_map(move |touch| {
+        let refs: Vec<ObjectRef<ResourceGrant>> = match touch {
+            Touch::Grant { department, grant } => vec![ObjectRef::new(&grant).within(&format!("dept-{department}"))],
+            Touch::SiteBack(site) => context
+                .watches
+                .grants
+                .all()
+                .into_iter()
+                .filter(|g| g.spec.site == site && phase(g) != GrantPhase::Revoked)
+                .map(|g| ObjectRef::from_obj(g.as_ref()))
+                .collect(),
+        };
+        futures::stream::iter(refs)
+    })
+}
+
+/// Phase of a grant; Pending before it was charged.
+pub fn phase(grant: &ResourceGrant) -> GrantPhase {
+    grant.status.as_ref().and_then(|s| s.phase).unwrap_or(GrantPhase::Pending)
+}
+
+/// Brings a grant one step forward.
+///
+/// # Errors
+/// When the hub does not answer or the grant changed meanwhile. A site that does not answer is a condition, not an error.
+pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Outcome {
+    let now = Timestamp::now();
+    match grant::task(&cached, now) {
+        Task::Rest => return rest(&context, &cached).await,
+        Task::AwaitCharge => return Ok(Action::await_change()),
+        _ => {}
+    }
+    // Fresh, because intents are written before effects and must not be taken from an older inventory.
+    let api: Api<ResourceGrant> = context.namespaced(&cached.namespace().unwrap_or_default());
+    let Some(held) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(link) = context.links.get(&held.spec.site) else {
+        let message = format!("site {} is not connected; see `kubectl get site {} -o wide`", held.spec.site, held.spec.site);
+        return not_reached(&api, &held, &message, now).await;
+    };
+    let ended = match grant::task(&held, now) {
+        Task::Rest | Task::AwaitCharge => Ok(Action::await_change()),
+        Task::Deliver => deliver::deliver(&context, &api, &held, &link, now).await,
+        Task::Freeze(until) => revoke::freeze(&context, &api, &held, &link, until, now).await,
+        Task::Remove => revoke::remove(&context, &api, &held, &link, now).await,
+        Task::Prove => revoke::prove(&context, &api, &held, &link, now).await,
+    };
+    match ended {
+        Err(StepError::Site(error)) => site_failed(&context, &api, &held, &error, now).await,
+        Err(StepError::Hub(error)) => Err(error),
+        Ok(action) => Ok(action),
+    }
+}
+
+/// Why a step did not come to its end.
+pub(crate) enum StepError {
+    /// The hub, or the object changed.
+    Hub(ReconcileError),
+    /// The site.
+    Site(SiteError),
+}
+
+impl From<kube::Error> for StepError {
+    fn from(error: kube::Error) -> Self {
+        Self::Hub(error.into())
+    }
+}
+
+impl From<ReconcileError> for StepError {
+    fn from(error: ReconcileError) -> Self {
+        Self::Hub(error)
+    }
+}
+
+impl From<SiteError> for StepError {
+    fn from(error: SiteError) -> Self {
+        Self::Site(error)
+    }
+}
+
+async fn site_failed(context: &Context, api: &Api<ResourceGrant>, held: &ResourceGrant, error: &SiteError, now: Timestamp) -> Outcome {
+    if error.is_transient() {
+        return not_reached(api, held, &error.to_string(), now).await;
+    }
+    context.events.warn(held, "Deliver", Reason::ApplyRefused.as_str(), &error.to_string());
+    write(api, held, &grant::refused(held, Reason::ApplyRefused, &error.to_string(), false, now)).await?;
+    Ok(Action::requeue(spread(TRY_SITE * 4, &held.name_any(), 0)))
+}
+
+async fn not_reached(api: &Api<ResourceGrant>, held: &ResourceGrant, message: &str, now: Timestamp) -> Outcome {
+    let revoking = held.spec.revocation.is_some();
+    let message = if revoking { format!("{message}; the charge stays, and the revocation finishes by itself once the site is back") } else { message.to_owned() };
+    write(api, held, &grant::refused(held, Reason::SiteUnreachable, &message, true, now)).await?;
+    Ok(Action::requeue(spread(TRY_SITE, &held.name_any(), 0)))
+}
+
+/// A record of the end keeps no finalizer, once somebody may delete it.
+async fn rest(context: &Context, held: &ResourceGrant) -> Outcome {
+    use crate::runtime::hub::{has_finalizer, remove_finalizer};
+    use zhengyun_crds::marks::FINALIZER_GRANT;
+    if has_finalizer(held, FINALIZER_GRANT) {
+        let api: Api<ResourceGrant> = context.namespaced(&held.namespace().unwrap_or_default());
+        remove_finalizer(&api, held, FINALIZER_GRANT).await?;
+    }
+    Ok(Action::await_change())
+}
+
+/// Writes a status if it differs.
+pub(crate) async fn write(api: &Api<ResourceGrant>, held: &ResourceGrant, status: &ResourceGrantStatus) -> kube::Result<ResourceGrant> {
+    if held.status.as_ref() == Some(status) {
+        return Ok(held.clone());
+    }
+    replace_status(api, held, held.status.as_ref(), status).await
+}
+
+/// The namespace at the site.
+pub(crate) fn namespace_of(held: &ResourceGrant) -> Result<&str, ReconcileError> {
+    held.status
+        .as_ref()
+        .and_then(|s| s.namespace.as_deref())
+        .ok_or_else(|| ReconcileError::Transient("status.namespace is missing on a charged grant".to_owned()))
+}
+
+/// A look at what stands, before it is due.
+pub(crate) fn look_again(held: &ResourceGrant) -> Action {
+    Action::requeue(spread(LOOK_AGAIN, &held.name_any(), 1))
+}
+
+/// Makes sure that the site's watch covers the kinds of a grant.
+pub(crate) fn watch_kinds(link: &Arc<SiteLink>, held: &ResourceGrant) {
+    for kind in &held.spec.bundle.kinds {
+        link.ensure_kind(&kind.group, &kind.version, &kind.kind, &kind.plural);
+    }
+}

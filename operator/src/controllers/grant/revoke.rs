@@ -1,0 +1,147 @@
+//! Revocation: frozen, removed, proven, released, and only then recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::Reason;
+use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
+use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
+use zhengyun_domain::delivery::desired;
+use zhengyun_domain::grant;
+use zhengyun_domain::ledger::{Change, Charge};
+
+use super::super::Context;
+use super::deliver::intend;
+use super::{StepError, namespace_of, watch_kinds, write};
+use crate::runtime::controller::ReconcileError;
+use crate::site::driver::{SiteDriver, Zero};
+use crate::site::link::SiteLink;
+
+/// How soon a removal under way is looked at again; the site's watch usually comes first.
+const SOON: Duration = Duration::from_millis(500);
+/// How often residue is looked for again.
+const RESIDUE: Duration = Duration::from_secs(10);
+
+pub(super) async fn freeze(
+    _context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    link: &Arc<SiteLink>,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let namespace = namespace_of(held)?.to_owned();
+    // Begun before anything is stopped: whoever resumes knows why the network is denied.
+    let begun = grant::revoking(held, RevokeStep::Frozen, &format!("frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"), None, now);
+    let held = write(api, held, &begun).await?;
+    let wanted = desired(&held, &namespace, true);
+    let held = intend(api, &held, &wanted).await?;
+    watch_kinds(link, &held);
+    let status = held.status.clone().unwrap_or_default();
+    let uid = held.uid().unwrap_or_default();
+    let applied = link.freeze(&wanted, &status.inventory, &uid, &namespace).await?;
+    let inventory = with_uids(&status.inventory, &applied.inventory);
+    write(api, &held, &ResourceGrantStatus { inventory, ..status }).await?;
+    let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    // Pods that a controller makes again in spite of the quota are looked for meanwhile.
+    Ok(Action::requeue(wait.min(Duration::from_secs(30)).max(Duration::from_millis(50))))
+}
+
+pub(super) async fn remove(
+    context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    link: &Arc<SiteLink>,
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let namespace = namespace_of(held)?.to_owned();
+    let begun = grant::revoking(held, RevokeStep::Removing, "the hold is over; workloads, data and namespace are being removed", None, now);
+    let held = write(api, held, &begun).await?;
+    watch_kinds(link, &held);
+    let status = held.status.clone().unwrap_or_default();
+    let claims = merged(&status.claims, link.claims(&namespace, &status.inventory).await?);
+    // The UIDs of claims are written down before the claims go: what they leave behind is found by them.
+    let held = write(api, &held, &ResourceGrantStatus { claims, ..status }).await?;
+    let status = held.status.clone().unwrap_or_default();
+    let uid = held.uid().unwrap_or_default();
+    let removal = link.remove(&namespace, &status.inventory, &uid).await?;
+    if !removal.remaining.is_empty() {
+        let message = format!("being removed: {}", removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
+        write(api, &held, &grant::revoking(&held, RevokeStep::Removing, &message, None, now)).await?;
+        return Ok(Action::requeue(SOON));
+    }
+    let held = write(api, &held, &grant::revoking(&held, RevokeStep::Proving, "everything was removed; zero is being proven", None, now)).await?;
+    prove(context, api, &held, link, now).await
+}
+
+/// Zero is proven, then the ledger releases the charge, then one write records the end.
+pub(super) async fn prove(
+    context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    link: &Arc<SiteLink>,
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let namespace = namespace_of(held)?.to_owned();
+    let status = held.status.clone().unwrap_or_default();
+    let uid = held.uid().unwrap_or_default();
+    let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await? {
+        Zero::Proven(checks) => checks,
+        Zero::Residue(left) => {
+            let what = left.join(", ");
+            let next = grant::revoking(held, RevokeStep::Proving, "zero is not proven", Some(&what), now);
+            if held.status.as_ref() != Some(&next) {
+                context.events.warn(held, "Prove", Reason::RetainedStorage.as_str(), &what);
+            }
+            write(api, held, &next).await?;
+            return Ok(Action::requeue(RESIDUE));
+        }
+    };
+    let ledger = context.ledger.site(&held.spec.site).map_err(ReconcileError::from)?;
+    let sequence = if ledger.booked(&uid).is_zero() {
+        // Released before a crash: the journal or the last commit has the sequence.
+        ledger.mark().await.map_err(ReconcileError::from)?
+    } else {
+        let change = Change {
+            object: ChargedObject {
+                kind: "ResourceGrant".to_owned(),
+                namespace: held.namespace().unwrap_or_default(),
+                name: held.name_any(),
+                uid: uid.clone(),
+            },
+            department: held.spec.department.clone(),
+            charge: Charge::zero(),
+        };
+        ledger.decide(vec![change]).await.map_err(ReconcileError::from)?
+    };
+    let charge = ObjectCharge { site: held.spec.site.clone(), sequence, ..ObjectCharge::default() };
+    let next = grant::revoked(held, charge, checks, now);
+    write(api, held, &next).await?;
+    ledger.acknowledge(&uid, sequence).await;
+    context.events.normal(held, "Revoke", Reason::Revoked.as_str(), &format!("zero was proven at site {}, the charge is released", held.spec.site));
+    Ok(Action::await_change())
+}
+
+fn merged(known: &[ClaimRecord], found: Vec<ClaimRecord>) -> Vec<ClaimRecord> {
+    let mut all = known.to_vec();
+    for claim in found {
+        if !all.iter().any(|c| c.uid == claim.uid) {
+            all.push(claim);
+        }
+    }
+    all
+}
+
+/// The inventory with the UIDs and states that were found; entries that were not looked at stay.
+fn with_uids(inventory: &[InventoryEntry], found: &[InventoryEntry]) -> Vec<InventoryEntry> {
+    let mut all = inventory.to_vec();
+    for entry in &mut all {
+        if let Some(seen) = found.iter().find(|f| (&f.group, &f.kind, &f.namespace, &f.name) == (&entry.group, &entry.kind, &entry.namespace, &entry.name)) {
+            entry.clone_from(seen);
+        }
+    }
+    all
+}

@@ -1,0 +1,294 @@
+//! Carries a plan out, one request per step, each safe to repeat.
+
+use jiff::Timestamp;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use zhengyun_crds::approval::Approval;
+use zhengyun_crds::grant::{GrantPhase, ResourceGrantSpec, Revocation};
+use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
+use zhengyun_crds::request::ResourceRequestStatus;
+use zhengyun_crds::{RequestPhase, ResourceGrant, ResourceRequest, marks};
+use zhengyun_domain::amounts::Amounts;
+use zhengyun_domain::approval::Judgement;
+use zhengyun_domain::ledger::{Change, Charge};
+use zhengyun_domain::request::{Observed, Plan, applied, entered, refused};
+use zhengyun_domain::{grant, naming, quota};
+
+use super::super::{Context, approval};
+use super::until;
+use crate::ledger::{LedgerError, SiteLedger};
+use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::hub::{add_finalizer, is_conflict, remove_finalizer, replace_status};
+
+impl From<LedgerError> for ReconcileError {
+    fn from(error: LedgerError) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+/// Carries the plan out.
+pub(super) async fn apply(context: &Context, request: &ResourceRequest, observed: &Observed<'_>, plan: Plan, now: Timestamp) -> Outcome {
+    let api: Api<ResourceRequest> = context.namespaced(&request.namespace().unwrap_or_default());
+    match plan {
+        Plan::Settled(wake) => Ok(until(wake, now)),
+        Plan::Claim => {
+            add_finalizer(&api, request, marks::FINALIZER_CHARGE).await?;
+            Ok(Action::await_change())
+        }
+        Plan::Forget => {
+            remove_finalizer(&api, request, marks::FINALIZER_CHARGE).await?;
+            Ok(Action::await_change())
+        }
+        Plan::Report { status, judgements } => report(context, &api, request, observed, status, judgements).await,
+        Plan::Release(status) => release(context, &api, request, observed, status).await,
+        Plan::Reserve { charge, status } => reserve(context, &api, request, observed, charge, status, now).await,
+        Plan::Grant(spec) => carry_out(context, &api, request, observed, spec, now).await,
+        Plan::Revoke(revocation) => order_revocation(context, observed, Some(&revocation)).await,
+        Plan::Undo(status) => {
+            if observed.grant.is_some_and(|g| g.spec.revocation.is_some()) {
+                order_revocation(context, observed, None).await?;
+            }
+            replace_status(&api, request, request.status.as_ref(), &status).await?;
+            Ok(Action::await_change())
+        }
+    }
+}
+
+async fn report(
+    context: &Context,
+    api: &Api<ResourceRequest>,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    status: ResourceRequestStatus,
+    judgements: Vec<Judgement>,
+) -> Outcome {
+    announce(context, request, &status);
+    if request.status.as_ref() != Some(&status) {
+        replace_status(api, request, request.status.as_ref(), &status).await?;
+    }
+    say(context, observed, &judgements).await?;
+    Ok(Action::await_change())
+}
+
+async fn say(context: &Context, observed: &Observed<'_>, judgements: &[Judgement]) -> Result<(), ReconcileError> {
+    for judgement in judgements {
+        let found: Option<&Approval> =
+            observed.candidates.iter().map(|c| c.approval).find(|a| a.metadata.name.as_deref() == Some(&judgement.approval));
+        if let Some(found) = found {
+            approval::judge(context, found, judgement).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn reserve(
+    context: &Context,
+    api: &Api<ResourceRequest>,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    charge: Amounts,
+    status: ResourceRequestStatus,
+    now: Timestamp,
+) -> Outcome {
+    let site = &request.spec.order.site;
+    if charge.is_zero() && observed.booked.is_zero() {
+        announce(context, request, &status);
+        replace_status(api, request, request.status.as_ref(), &entered(status, site, None, &charge)).await?;
+        return Ok(Action::await_change());
+    }
+    let ledger = context.ledger.site(site)?;
+    let change = change(request, observed.department, Charge::reserved(charge.clone()));
+    let uid = change.object.uid.clone();
+    match ledger.decide(vec![change]).await {
+        Ok(sequence) => {
+            let status = entered(status, site, Some(sequence), &charge);
+            replace_status(api, request, request.status.as_ref(), &status).await?;
+            ledger.acknowledge(&uid, sequence).await;
+            Ok(Action::await_change())
+        }
+        Err(LedgerError::Refused(refusal)) if !refusal.is_transient() => {
+            context.events.warn(request, "Submit", refusal.reason().as_str(), &refusal.to_string());
+            let status = refused(observed, &refusal, now);
+            // A former reservation of this request does not outlive the refusal of its successor.
+            if observed.booked.is_zero() {
+                replace_status(api, request, request.status.as_ref(), &status).await?;
+                return Ok(Action::await_change());
+            }
+            release(context, api, request, observed, status).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn release(
+    context: &Context,
+    api: &Api<ResourceRequest>,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    mut status: ResourceRequestStatus,
+) -> Outcome {
+    let ledger = context.ledger.site(&request.spec.order.site)?;
+    let change = change(request, observed.department, Charge::zero());
+    let uid = change.object.uid.clone();
+    if !ledger.booked(&uid).is_zero() {
+        let sequence = ledger.decide(vec![change]).await?;
+        status.charge = Some(nothing(&request.spec.order.site, sequence));
+        announce(context, request, &status);
+        replace_status(api, request, request.status.as_ref(), &status).await?;
+        ledger.acknowledge(&uid, sequence).await;
+        return Ok(Action::await_change());
+    }
+    announce(context, request, &status);
+    replace_status(api, request, request.status.as_ref(), &status).await?;
+    Ok(Action::await_change())
+}
+
+/// Row 6 of the life cycle: the grant first, then one commit that moves the charge, then both statuses, then delivery.
+async fn carry_out(
+    context: &Context,
+    api: &Api<ResourceRequest>,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    spec: ResourceGrantSpec,
+    now: Timestamp,
+) -> Outcome {
+    let namespace = request.namespace().unwrap_or_default();
+    let uid = request.uid().unwrap_or_default();
+    let name = naming::grant_name(&request.name_any(), &uid);
+    let site = spec.site.clone();
+    let granted = quota::amounts("spec.charge", &spec.charge).map_err(|e| ReconcileError::Transient(e.to_string()))?;
+    let grants: Api<ResourceGrant> = context.namespaced(&namespace);
+    let held = match observed.grant {
+        Some(found) => found.clone(),
+        None => create_grant(&grants, &name, &namespace, spec).await?,
+    };
+    if held.spec.request.uid != uid {
+        return Err(ReconcileError::Transient(format!(
+            "ResourceGrant {name} exists and comes from another request ({}); have the cloud administrator look at it",
+            held.spec.request.name
+        )));
+    }
+    let ledger = context.ledger.site(&site)?;
+    let held = if held.status.as_ref().and_then(|s| s.phase).is_none_or(|p| p == GrantPhase::Pending) {
+        transfer(context, &ledger, &grants, request, observed, &held, granted, now).await?
+    } else {
+        held
+    };
+    let mut status = applied(observed, &name, now);
+    let sequence = held.status.as_ref().and_then(|s| s.charge.as_ref()).map_or(0, |c| c.sequence);
+    let own = status.charge.as_ref().map_or(0, |c| c.sequence);
+    status.charge = Some(nothing(&site, sequence.max(own)));
+    announce(context, request, &status);
+    replace_status(api, request, request.status.as_ref(), &status).await?;
+    ledger.acknowledge(&uid, sequence).await;
+    Ok(Action::await_change())
+}
+
+async fn create_grant(grants: &Api<ResourceGrant>, name: &str, namespace: &str, spec: ResourceGrantSpec) -> Result<ResourceGrant, ReconcileError> {
+    let body = ResourceGrant {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            finalizers: Some(vec![marks::FINALIZER_GRANT.to_owned()]),
+            labels: Some(
+                [(marks::LABEL_DEPARTMENT, spec.department.clone()), (marks::LABEL_SYSTEM, spec.system.clone()), (marks::LABEL_SITE, spec.site.clone())]
+                    .map(|(k, v)| (k.to_owned(), v))
+                    .into(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec,
+        status: None,
+    };
+    match grants.create(&PostParams { field_manager: Some("zhengyun-request".to_owned()), ..PostParams::default() }, &body).await {
+        Ok(created) => Ok(created),
+        Err(error) if is_conflict(&error) => Ok(grants.get(name).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one commit moves a charge between two objects, and both are needed whole")]
+async fn transfer(
+    context: &Context,
+    ledger: &SiteLedger,
+    grants: &Api<ResourceGrant>,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    held: &ResourceGrant,
+    granted: Amounts,
+    now: Timestamp,
+) -> Result<ResourceGrant, ReconcileError> {
+    let uid = held.uid().unwrap_or_default();
+    let charged = Charge::granted(granted.clone());
+    let booked = ledger.booked(&uid);
+    let sequence = match ledger.booked_sequence(&uid) {
+        // Committed before a crash or a lost answer: the same decision is not taken twice.
+        Some(sequence) if booked == charged => sequence,
+        _ => {
+            let to = Change {
+                object: ChargedObject {
+                    kind: "ResourceGrant".to_owned(),
+                    namespace: held.namespace().unwrap_or_default(),
+                    name: held.name_any(),
+                    uid: uid.clone(),
+                },
+                department: observed.department.to_owned(),
+                charge: charged,
+            };
+            ledger.decide(vec![change(request, observed.department, Charge::zero()), to]).await?
+        }
+    };
+    let namespace = naming::site_namespace(&held.spec.department, &held.name_any(), &context.hub_uid, &uid);
+    let charge = ObjectCharge { site: held.spec.site.clone(), sequence, reserved: zhengyun_crds::Amounts::new(), granted: quota::texts(&granted) };
+    let status = grant::charged(held, &namespace, charge, now);
+    let written = replace_status(grants, held, held.status.as_ref(), &status).await?;
+    ledger.acknowledge(&uid, sequence).await;
+    Ok(written)
+}
+
+async fn order_revocation(context: &Context, observed: &Observed<'_>, revocation: Option<&Revocation>) -> Outcome {
+    let Some(held) = observed.grant else { return Ok(Action::await_change()) };
+    let grants: Api<ResourceGrant> = context.namespaced(&held.namespace().unwrap_or_default());
+    let patch = json!({
+        "metadata": { "uid": held.metadata.uid, "resourceVersion": held.metadata.resource_version },
+        "spec": { "revocation": revocation }
+    });
+    grants.patch(&held.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    Ok(Action::requeue(std::time::Duration::from_millis(200)))
+}
+
+fn change(request: &ResourceRequest, department: &str, charge: Charge) -> Change {
+    Change {
+        object: ChargedObject {
+            kind: "ResourceRequest".to_owned(),
+            namespace: request.namespace().unwrap_or_default(),
+            name: request.name_any(),
+            uid: request.uid().unwrap_or_default(),
+        },
+        department: department.to_owned(),
+        charge,
+    }
+}
+
+fn nothing(site: &str, sequence: i64) -> ObjectCharge {
+    ObjectCharge { site: site.to_owned(), sequence, ..ObjectCharge::default() }
+}
+
+/// Results and refusals also show as an Event, once.
+fn announce(context: &Context, request: &ResourceRequest, status: &ResourceRequestStatus) {
+    let before = request.status.as_ref();
+    if status.refusal.is_some() && before.and_then(|s| s.refusal.as_ref()) != status.refusal.as_ref() {
+        if let Some(refusal) = &status.refusal {
+            context.events.warn(request, "Submit", &refusal.reason, &refusal.message);
+        }
+        return;
+    }
+    if before.and_then(|s| s.phase) != status.phase
+        && let Some(phase) = status.phase.filter(|p| p.is_terminal() || *p == RequestPhase::ReturnedForCorrection)
+    {
+        let ready = zhengyun_crds::condition::find(&status.conditions, zhengyun_crds::ConditionType::Ready);
+        context.events.normal(request, "Review", phase.as_str(), ready.map_or("", |c| c.message.as_str()));
+    }
+}

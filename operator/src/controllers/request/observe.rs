@@ -1,0 +1,219 @@
+//! What a decision about a request is made from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::approval::Approval;
+use zhengyun_crds::request::{Action, AncestorEffect, Finding, RequestPhase, ResourceRequest};
+use zhengyun_crds::{GROUP, Reason, ResourceGrant};
+use zhengyun_domain::approval::Candidate;
+use zhengyun_domain::ledger::Charge;
+use zhengyun_domain::request::{Assessment, Observed, Submission, Surroundings, assess};
+use zhengyun_domain::{delivery, naming};
+
+use super::super::{Context, department_of, enforcement};
+use super::phase;
+use crate::runtime::controller::ReconcileError;
+use crate::site::driver::SiteDriver;
+
+/// Everything that was observed, owned.
+pub(super) struct Facts {
+    department: String,
+    assessment: Option<Assessment>,
+    effects: Vec<AncestorEffect>,
+    site_findings: Vec<Finding>,
+    approvals: Vec<(Arc<Approval>, bool)>,
+    grant: Option<ResourceGrant>,
+    not_enforced: Option<String>,
+    booked: Charge,
+}
+
+impl Facts {
+    /// The facts as the domain reads them.
+    pub(super) fn observed<'a>(&'a self, request: &'a ResourceRequest) -> Observed<'a> {
+        Observed {
+            request,
+            department: &self.department,
+            assessment: self.assessment.as_ref(),
+            effects: &self.effects,
+            site_findings: &self.site_findings,
+            candidates: self.approvals.iter().map(|(approval, entitled)| Candidate { approval, entitled: *entitled }).collect(),
+            grant: self.grant.as_ref(),
+            not_enforced: self.not_enforced.as_deref(),
+            booked: &self.booked,
+        }
+    }
+}
+
+/// Observes: cached reads for the assessment, fresh ones for what a commit rests on.
+pub(super) async fn observe(context: &Context, request: &ResourceRequest, namespace: &str) -> Result<Facts, ReconcileError> {
+    let department = department_of(namespace).to_owned();
+    let uid = request.uid().unwrap_or_default();
+    let order = &request.spec.order;
+    let booked = context.ledger.site(&order.site).map(|l| l.booked(&uid)).unwrap_or_default();
+    let phase = phase(request);
+    let name = request.name_any();
+    let grant_name = match order.action {
+        Action::Create => naming::grant_name(&name, &uid),
+        _ => order.grant.clone().unwrap_or_default(),
+    };
+    let wants_grant = order.action != Action::Create || matches!(phase, RequestPhase::Approved | RequestPhase::Applied);
+    let grants: Api<ResourceGrant> = context.namespaced(namespace);
+    let grant = if !wants_grant {
+        None
+    } else if phase == RequestPhase::Approved {
+        grants.get_opt(&grant_name).await?
+    } else {
+        context.watches.grants.get_in(namespace, &grant_name).map(|g| g.as_ref().clone())
+    };
+    let editable = matches!(phase, RequestPhase::Draft | RequestPhase::ReturnedForCorrection);
+    let mut facts = Facts {
+        department,
+        assessment: None,
+        effects: Vec::new(),
+        site_findings: Vec::new(),
+        approvals: Vec::new(),
+        grant,
+        not_enforced: None,
+        booked,
+    };
+    if editable {
+        let assessment = assessment(context, request, namespace, &facts, &grant_name);
+        if let Ok(ledger) = context.ledger.site(&order.site) {
+            facts.effects = ledger.effects(&facts.department, &assessment.charge);
+        }
+        facts.site_findings = try_at_site(context, request, namespace, &grant_name, &assessment).await?;
+        facts.assessment = Some(assessment);
+    }
+    if editable || phase == RequestPhase::InReview {
+        facts.not_enforced = enforcement::not_enforced(context);
+    }
+    if phase == RequestPhase::InReview && facts.not_enforced.is_none() {
+        facts.approvals = candidates(context, request, namespace).await?;
+    }
+    Ok(facts)
+}
+
+fn assessment(context: &Context, request: &ResourceRequest, namespace: &str, facts: &Facts, grant_name: &str) -> Assessment {
+    let order = &request.spec.order;
+    let watches = &context.watches;
+    let department = watches.departments.get(&facts.department);
+    let system = order.system.as_deref().and_then(|name| watches.systems.get_in(namespace, name));
+    let site = watches.sites.get(&order.site);
+    let items: Vec<_> = order.items.iter().filter_map(|line| watches.items.get(&line.item)).collect();
+    let policies = watches.policies.all();
+    let around = Surroundings {
+        department: department.as_deref(),
+        system: system.as_deref(),
+        site: site.as_deref(),
+        items: items.iter().map(|i| (i.name_any(), i.as_ref())).collect::<BTreeMap<_, _>>(),
+        policies: policies.iter().map(AsRef::as_ref).collect(),
+        grant: facts.grant.as_ref(),
+    };
+    let submission = Submission {
+        department: &facts.department,
+        grant_name,
+        requested_by: &request.spec.requested_by,
+        order,
+        materials: &request.spec.materials,
+    };
+    assess(&submission, &around)
+}
+
+/// Tries the rendered objects at the site, with server-side dry run. Needed to submit; for a draft only when its order changed.
+async fn try_at_site(
+    context: &Context,
+    request: &ResourceRequest,
+    namespace: &str,
+    grant_name: &str,
+    assessment: &Assessment,
+) -> Result<Vec<Finding>, ReconcileError> {
+    if assessment.bundle.objects.is_empty() || !assessment.findings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let status = request.status.as_ref();
+    let submitted = request.spec.submission > status.map_or(0, |s| s.submission);
+    let known = status.and_then(|s| s.preview.as_ref()).filter(|p| p.order_digest == assessment.order_digest);
+    if let (Some(preview), false) = (known, submitted) {
+        return Ok(preview.findings.iter().filter(|f| f.rule == Reason::DryRunRefused.as_str()).cloned().collect());
+    }
+    let site = &request.spec.order.site;
+    let Some(link) = context.links.get(site) else {
+        return unreachable(submitted, format!("site {site} is not connected yet"));
+    };
+    let mut pretended = ResourceGrant::new(grant_name, pretended_spec(request, namespace, assessment));
+    pretended.metadata.namespace = Some(namespace.to_owned());
+    let objects: Vec<_> = delivery::desired(&pretended, zhengyun_crds::marks::DRY_RUN_NAMESPACE, false)
+        .into_iter()
+        .filter(|d| !d.entry.namespace.is_empty() && !d.entry.name.starts_with(zhengyun_crds::marks::SITE_OBJECT_PREFIX))
+        .collect();
+    match link.dry_run(&objects).await {
+        Ok(findings) => Ok(findings),
+        Err(error) => unreachable(submitted, error.to_string()),
+    }
+}
+
+/// A draft can do without the site; a submission waits for it, for nothing is charged for objects that nobody checked.
+fn unreachable(submitted: bool, why: String) -> Result<Vec<Finding>, ReconcileError> {
+    if submitted { Err(ReconcileError::Transient(format!("the objects cannot be checked at the site: {why}"))) } else { Ok(Vec::new()) }
+}
+
+fn pretended_spec(request: &ResourceRequest, namespace: &str, assessment: &Assessment) -> zhengyun_crds::ResourceGrantSpec {
+    let order = &request.spec.order;
+    zhengyun_crds::ResourceGrantSpec {
+        department: department_of(namespace).to_owned(),
+        system: order.system.clone().unwrap_or_default(),
+        site: order.site.clone(),
+        request: zhengyun_crds::grant::RequestRef { name: request.name_any(), uid: request.uid().unwrap_or_default() },
+        revision: 1,
+        class: order.class,
+        lease_end: None,
+        items: Vec::new(),
+        charge: zhengyun_domain::quota::texts(&assessment.charge),
+        bundle: assessment.bundle.clone(),
+        confirm: false,
+        revocation: None,
+    }
+}
+
+/// The approvals that name the request, each with the operator's own question whether its author may decide.
+async fn candidates(context: &Context, request: &ResourceRequest, namespace: &str) -> Result<Vec<(Arc<Approval>, bool)>, ReconcileError> {
+    let name = request.name_any();
+    let mut candidates = Vec::new();
+    for approval in context.watches.approvals.all() {
+        let ours = approval.namespace().as_deref() == Some(namespace) && approval.spec.request == name;
+        let judged = approval.status.as_ref().is_some_and(|s| !s.conditions.is_empty());
+        if ours && !judged {
+            let entitled = is_entitled(context, &approval, namespace).await?;
+            candidates.push((approval, entitled));
+        }
+    }
+    Ok(candidates)
+}
+
+async fn is_entitled(context: &Context, approval: &Approval, namespace: &str) -> Result<bool, ReconcileError> {
+    let spec = &approval.spec;
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(spec.approver.username.clone()),
+            groups: Some(spec.approver.groups.clone()),
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(GROUP.to_owned()),
+                resource: Some("resourcerequests".to_owned()),
+                subresource: Some(spec.stage.clone()),
+                verb: Some("decide".to_owned()),
+                namespace: Some(namespace.to_owned()),
+                name: Some(spec.request.clone()),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let api: Api<SubjectAccessReview> = context.cluster();
+    let answer = api.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|s| s.allowed))
+}

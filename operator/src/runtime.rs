@@ -1,0 +1,15 @@
+//! Wiring: arguments, telemetry, leader election, watches, the controllers' loop, shutdown. No decisions.
+
+pub mod args;
+pub mod backoff;
+pub mod controller;
+pub mod events;
+pub mod health;
+pub mod hub;
+pub mod leader;
+pub mod metrics;
+mod start;
+pub mod telemetry;
+pub mod watches;
+
+pub use start::run;

@@ -1,0 +1,78 @@
+//! Command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Controllers of Zhengyun: departments, quotas, sites, catalogue, requests and grants.
+///
+/// Runs until SIGTERM or SIGINT, then finishes the steps under way, releases its lease and ends within 20 seconds.
+/// Exit codes: 0 done, 1 failure at run time, 2 usage.
+#[derive(Debug, Parser)]
+#[command(name = "zhengyun-operator", version)]
+pub struct Args {
+    /// Options of the operator itself.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "ZHENGYUN_METRICS_LISTEN", default_value = "0.0.0.0:9090")]
+    pub metrics_listen: SocketAddr,
+    /// Form of the log.
+    #[arg(long, env = "ZHENGYUN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, global = true)]
+    pub log_format: LogFormat,
+    /// What is logged, such as `info` or `zhengyun_operator=debug`.
+    #[arg(long, env = "ZHENGYUN_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// Reconciles of one controller at a time.
+    #[arg(long, env = "ZHENGYUN_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+    /// Seconds after which an operator that no longer renews its lease is taken for dead.
+    #[arg(long, env = "ZHENGYUN_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(4..=120))]
+    pub lease_seconds: u64,
+    /// Name of this operator in the lease and the ledgers; host name and process id unless given.
+    #[arg(long, env = "ZHENGYUN_IDENTITY")]
+    pub identity: Option<String>,
+    /// Tests only: end the process abruptly after this many write requests to the hub or a site.
+    #[arg(long, env = "ZHENGYUN_CRASH_AFTER_WRITES", hide = true)]
+    pub crash_after_writes: Option<u64>,
+    /// Other things than running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// How the hub is reached.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Connection {
+    /// kubeconfig of the hub; the pod's own ServiceAccount when absent.
+    #[arg(long, env = "ZHENGYUN_KUBECONFIG", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Other things than running.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Recompute the books of every site from requests and grants and compare them with the ledgers.
+    ///
+    /// Needs to read requests, grants and ledgers; with --accept also to update ledgers. Exits 1 when they differ.
+    AuditLedger {
+        /// Only this site.
+        #[arg(long)]
+        site: Option<String>,
+        /// End `Held`: accept the books with this digest, as printed by a previous audit.
+        #[arg(long, requires = "reason", requires = "site")]
+        accept: Option<String>,
+        /// Why they are accepted; kept on the Ledger.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}

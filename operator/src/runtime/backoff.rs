@@ -1,0 +1,58 @@
+//! Per-object backoff: kube's controller has none of its own.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How often each object failed in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoff {
+    /// Counts a failure and tells how long to wait: 200 ms doubled each time up to a minute, spread by a quarter.
+    pub fn next(&self, key: &str) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        let doubled = FIRST.saturating_mul(1_u32.checked_shl((*count).saturating_sub(1).min(16)).unwrap_or(u32::MAX));
+        spread(doubled.min(LONGEST), key, *count)
+    }
+
+    /// Forgets the failures of an object.
+    pub fn succeed(&self, key: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// Spreads a period by up to a quarter, the same way for the same key and round, so that many objects do not come back at once.
+pub fn spread(period: Duration, key: &str, round: u32) -> Duration {
+    let hash = key.bytes().chain(round.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let share = u32::try_from(hash % 250).unwrap_or(0);
+    period.saturating_add(period.saturating_mul(share) / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Backoff;
+
+    #[test]
+    fn it_doubles_up_to_a_minute_and_starts_again_after_success() {
+        let backoff = Backoff::default();
+        let first = backoff.next("a");
+        assert!(first >= Duration::from_millis(200) && first <= Duration::from_millis(250));
+        for _ in 0..20 {
+            backoff.next("a");
+        }
+        let late = backoff.next("a");
+        assert!(late >= Duration::from_secs(60) && late <= Duration::from_secs(75));
+        backoff.succeed("a");
+        assert!(backoff.next("a") <= Duration::from_millis(250));
+    }
+}

@@ -1,0 +1,132 @@
+//! The loop of a controller: a queue without duplicates, bounded concurrency, one reconcile per object at a time, backoff.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::ObjectRef;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::metrics::{KindLabel, Metrics, ReconcileLabels};
+use super::watches::{Kind, Watched, key};
+
+/// Why a reconcile did not come to its end, and who can do something about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Trying again helps; the object backs off.
+    #[error("{0}")]
+    Transient(String),
+    /// The object changed under our hands; it is looked at again at once.
+    #[error("{0}")]
+    Stale(String),
+}
+
+impl From<kube::Error> for ReconcileError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 409 => Self::Stale(format!("the object changed meanwhile: {}", status.message)),
+            other => Self::Transient(other.to_string()),
+        }
+    }
+}
+
+/// The result of one reconcile.
+pub type Outcome = Result<Action, ReconcileError>;
+
+/// What makes a controller look at objects of its kind.
+pub struct Triggers<K: Kind> {
+    streams: SelectAll<BoxStream<'static, ObjectRef<K>>>,
+}
+
+impl<K: Kind> std::fmt::Debug for Triggers<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Triggers").field("streams", &self.streams.len()).finish()
+    }
+}
+
+impl<K: Kind> Triggers<K> {
+    /// The kind's own changes.
+    pub fn own(watched: &Watched<K>) -> Self {
+        let mut streams = SelectAll::new();
+        let own = watched.changes().map(|object| ObjectRef::from_obj(object.as_ref()));
+        streams.push(own.boxed());
+        Self { streams }
+    }
+
+    /// Changes of another kind, mapped to objects of this one.
+    #[must_use]
+    pub fn on<T: Kind, I: IntoIterator<Item = ObjectRef<K>>>(mut self, other: &Watched<T>, map: impl Fn(Arc<T>) -> I + Send + 'static) -> Self
+    where
+        I::IntoIter: Send + 'static,
+    {
+        let mapped = other.changes().flat_map(move |object| futures::stream::iter(map(object)));
+        self.streams.push(mapped.boxed());
+        self
+    }
+
+    /// Any other stream.
+    #[must_use]
+    pub fn from_stream(mut self, stream: impl Stream<Item = ObjectRef<K>> + Send + 'static) -> Self {
+        self.streams.push(stream.boxed());
+        self
+    }
+}
+
+/// Runs a controller until shutdown; reconciles under way are finished.
+pub async fn run<K, F, Fut>(
+    watched: Watched<K>,
+    triggers: Triggers<K>,
+    concurrency: u16,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+    reconcile: F,
+) where
+    K: Kind,
+    F: Fn(Arc<K>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Outcome> + Send + 'static,
+{
+    let kind = K::kind(&()).to_string();
+    let backoff = Arc::new(Backoff::default());
+    let queue = triggers.streams.take_until(shutdown.cancelled_owned()).map(Ok::<_, std::convert::Infallible>);
+    let policy_backoff = Arc::clone(&backoff);
+    let wrapped = move |object: Arc<K>, _: Arc<()>| -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        let (metrics, backoff, kind, reconcile) = (Arc::clone(&metrics), Arc::clone(&backoff), kind.clone(), reconcile.clone());
+        Box::pin(async move {
+            let name = key(object.as_ref());
+            let started = Instant::now();
+            let outcome = reconcile(object).await;
+            metrics.reconcile_seconds.get_or_create(&KindLabel { kind: kind.clone() }).observe(started.elapsed().as_secs_f64());
+            let word = match &outcome {
+                Ok(_) => "ok",
+                Err(ReconcileError::Transient(_)) => "transient",
+                Err(ReconcileError::Stale(_)) => "stale",
+            };
+            metrics.reconciles.get_or_create(&ReconcileLabels { kind: kind.clone(), outcome: word.to_owned() }).inc();
+            match &outcome {
+                Ok(_) => backoff.succeed(&name),
+                Err(ReconcileError::Transient(why)) => tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again"),
+                Err(ReconcileError::Stale(why)) => tracing::debug!(kind, object = name, why, "looked at again"),
+            }
+            outcome
+        })
+    };
+    let policy = move |object: Arc<K>, error: &ReconcileError, _: Arc<()>| match error {
+        ReconcileError::Stale(_) => Action::requeue(Duration::from_millis(20)),
+        ReconcileError::Transient(_) => Action::requeue(policy_backoff.next(&key(object.as_ref()))),
+    };
+    let config = Config::default().concurrency(concurrency);
+    applier(wrapped, policy, Arc::new(()), watched.store.clone(), queue, config)
+        .into_stream()
+        .for_each(|result| async move {
+            // Failures of a reconcile are logged where they happen; an object that is gone needs no word.
+            if let Err(kube::runtime::controller::Error::QueueError(error)) = result {
+                tracing::error!(%error, "the queue of a controller failed");
+            }
+        })
+        .await;
+}

@@ -1,0 +1,271 @@
+//! From arguments to running controllers, and back down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zhengyun_domain::tree::Tree;
+
+use super::args::{Args, Command};
+use super::controller::{self, Triggers};
+use super::events::Events;
+use super::health::{self, Readiness};
+use super::hub::{self, CrashSwitch, Hub};
+use super::leader::Leadership;
+use super::metrics::Metrics;
+use super::{telemetry, watches};
+use crate::controllers::{self, Context, Watches, department_of};
+use crate::ledger::{LedgerService, audit};
+use crate::site::link::SiteLinks;
+
+/// Time for steps under way to finish.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Runs the operator, or another command.
+///
+/// # Errors
+/// When it cannot start, or loses its leadership.
+pub fn run(args: Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(async move {
+        match &args.command {
+            Some(Command::AuditLedger { site, accept, reason }) => {
+                let request = audit::Request { site: site.clone(), accept: accept.clone(), reason: reason.clone() };
+                let hub = hub::connect(args.connection.kubeconfig.as_deref(), None).await?;
+                if !audit::run(&hub, &request, &mut std::io::stdout()).await? {
+                    bail!("the books are not balanced; see above");
+                }
+                Ok(())
+            }
+            None => {
+                telemetry::start(args.log_format, &args.log)?;
+                operate(args).await
+            }
+        }
+    })
+}
+
+async fn operate(args: Args) -> Result<()> {
+    let shutdown = CancellationToken::new();
+    watch_signals(shutdown.clone())?;
+    let metrics = Metrics::new();
+    let readiness = Arc::new(Readiness::default());
+    let serving = tokio::spawn(health::serve(args.metrics_listen, Arc::clone(&metrics), Arc::clone(&readiness), shutdown.clone()));
+    tokio::task::yield_now().await;
+    let hub = hub::connect(args.connection.kubeconfig.as_deref(), args.crash_after_writes.map(CrashSwitch::new)).await?;
+    let identity = args.identity.clone().unwrap_or_else(default_identity);
+    tracing::info!(identity, version = env!("CARGO_PKG_VERSION"), "waiting to lead");
+    // Standing by is being ready: a second replica must not look broken.
+    readiness.set();
+    let Some(mut leadership) = Leadership::acquire(hub.calls.clone(), &identity, args.lease_seconds, &shutdown).await? else {
+        return Ok(());
+    };
+    tracing::info!(identity, "leading");
+    let stop = shutdown.child_token();
+    let (context, running) = lead(&args, hub, &identity, &metrics, &stop).await?;
+    let outcome = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        () = leadership.lost() => Err(anyhow::anyhow!("leadership was lost; this operator ends so that only one acts")),
+        () = context.ledger.lost.cancelled() => Err(anyhow::anyhow!("another operator took over a ledger; this operator ends")),
+        ended = serving => ended.context("health server")?.and_then(|()| bail!("the health server ended")),
+    };
+    stop.cancel();
+    if outcome.is_ok() {
+        tracing::info!("shutting down: finishing steps under way");
+        if tokio::time::timeout(DRAIN, join_all(running)).await.is_err() {
+            tracing::warn!("some steps did not finish in time; the next operator takes them up");
+        }
+        leadership.release().await;
+    }
+    outcome
+}
+
+async fn lead(args: &Args, hub: Hub, identity: &str, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
+    let watched = start_watches(&hub, metrics, stop);
+    let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
+    let system = namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
+    let (links, touched) = SiteLinks::new(Arc::clone(metrics), stop.clone());
+    // Controllers subscribe before anything is awaited again, so that no change is missed.
+    let context = Arc::new(Context {
+        hub_uid: system.uid().unwrap_or_default(),
+        events: Events::new(hub.calls.clone(), identity),
+        watches: watched,
+        ledger: LedgerService::new(Tree::default(), stop.child_token()),
+        links,
+        metrics: Arc::clone(metrics),
+        identity: identity.to_owned(),
+        placement: tokio::sync::Mutex::new(()),
+        hub,
+    });
+    let triggers = all_triggers(&context, touched);
+    let vanishing = vec![
+        tokio::spawn(controllers::ledger::watch_vanishing(Arc::clone(&context), context.watches.requests.clone(), stop.clone())),
+        tokio::spawn(controllers::ledger::watch_vanishing(Arc::clone(&context), context.watches.grants.clone(), stop.clone())),
+    ];
+    filled(&context).await;
+    for department in context.watches.departments.all() {
+        if let Some(status) = department.status.as_ref().filter(|s| s.placed) {
+            context.ledger.place(&department.name_any(), status.parent.as_deref());
+        }
+    }
+    for site in context.watches.sites.all() {
+        context
+            .ledger
+            .open(&context.hub.calls, &site, identity, metrics)
+            .await
+            .with_context(|| format!("open the ledger of site {}", site.name_any()))?;
+    }
+    let mut running = triggers.run(&context, args.concurrency, stop);
+    running.extend(vanishing);
+    Ok((context, running))
+}
+
+fn start_watches(hub: &Hub, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Watches {
+    macro_rules! watched {
+        () => {
+            watches::start(&hub.watches, Arc::clone(metrics), stop.clone())
+        };
+    }
+    Watches {
+        departments: watched!(),
+        quotas: watched!(),
+        sites: watched!(),
+        items: watched!(),
+        systems: watched!(),
+        requests: watched!(),
+        approvals: watched!(),
+        policies: watched!(),
+        grants: watched!(),
+        ledgers: watched!(),
+        admission: watched!(),
+        bindings: watched!(),
+    }
+}
+
+async fn filled(context: &Context) {
+    let w = &context.watches;
+    // An error means that the watch's task ended, which is shutdown.
+    let _ = tokio::join!(
+        w.departments.store.wait_until_ready(),
+        w.quotas.store.wait_until_ready(),
+        w.sites.store.wait_until_ready(),
+        w.items.store.wait_until_ready(),
+        w.systems.store.wait_until_ready(),
+        w.requests.store.wait_until_ready(),
+        w.approvals.store.wait_until_ready(),
+        w.policies.store.wait_until_ready(),
+        w.grants.store.wait_until_ready(),
+        w.ledgers.store.wait_until_ready(),
+        w.admission.store.wait_until_ready(),
+        w.bindings.store.wait_until_ready(),
+    );
+}
+
+/// What makes each controller look.
+struct AllTriggers {
+    departments: Triggers<zhengyun_crds::Department>,
+    quotas: Triggers<zhengyun_crds::DepartmentQuota>,
+    sites: Triggers<zhengyun_crds::Site>,
+    items: Triggers<zhengyun_crds::CatalogItem>,
+    systems: Triggers<zhengyun_crds::InformationSystem>,
+    policies: Triggers<zhengyun_crds::ApprovalPolicy>,
+    approvals: Triggers<zhengyun_crds::Approval>,
+    requests: Triggers<zhengyun_crds::ResourceRequest>,
+    grants: Triggers<zhengyun_crds::ResourceGrant>,
+    ledgers: Triggers<zhengyun_crds::Ledger>,
+}
+
+fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> AllTriggers {
+    let w = &context.watches;
+    let c = || Arc::clone(context);
+    let (a, b, d, e, f, g, h, i, j, k) = (c(), c(), c(), c(), c(), c(), c(), c(), c(), c());
+    AllTriggers {
+        departments: Triggers::own(&w.departments).on(&w.departments, move |changed| controllers::department::dependants(&a, &changed)),
+        quotas: Triggers::own(&w.quotas)
+            .on(&w.departments, move |_| b.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>())
+            .on(&w.quotas, move |_| d.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>())
+            .on(&w.requests, move |r| controllers::quota::above(&e, department_of(&r.namespace().unwrap_or_default())))
+            .on(&w.grants, move |r| controllers::quota::above(&f, department_of(&r.namespace().unwrap_or_default()))),
+        sites: Triggers::own(&w.sites).on(&w.grants, |grant| [ObjectRef::new(&grant.spec.site)]).on(&w.ledgers, |ledger| [ObjectRef::new(&ledger.spec.site)]),
+        items: Triggers::own(&w.items),
+        systems: Triggers::own(&w.systems),
+        policies: Triggers::own(&w.policies),
+        approvals: Triggers::own(&w.approvals),
+        requests: Triggers::own(&w.requests)
+            .on(&w.approvals, |a| [ObjectRef::new(&a.spec.request).within(&a.namespace().unwrap_or_default())])
+            .on(&w.grants, |g| {
+                let namespace = g.namespace().unwrap_or_default();
+                let ending = g.spec.revocation.as_ref().map(|r| ObjectRef::new(&r.request.name).within(&namespace));
+                [Some(ObjectRef::new(&g.spec.request.name).within(&namespace)), ending].into_iter().flatten().collect::<Vec<_>>()
+            })
+            .on(&w.items, move |item| {
+                let name = item.name_any();
+                controllers::request::open_requests(&g, |r| r.spec.order.items.iter().any(|i| i.item == name))
+            })
+            .on(&w.systems, move |system| {
+                let (name, namespace) = (system.name_any(), system.namespace());
+                controllers::request::open_requests(&h, |r| r.namespace() == namespace && r.spec.order.system.as_deref() == Some(&name))
+            })
+            .on(&w.policies, move |_| controllers::request::open_requests(&i, |_| true))
+            .on(&w.admission, move |_| controllers::request::open_requests(&j, |_| true))
+            .on(&w.bindings, move |_| controllers::request::open_requests(&k, |_| true)),
+        grants: Triggers::own(&w.grants)
+            .on(&w.requests, |r| r.status.as_ref().and_then(|s| s.grant.clone()).map(|name| ObjectRef::new(&name).within(&r.namespace().unwrap_or_default())))
+            .from_stream(controllers::grant::touched(Arc::clone(context), touched)),
+        ledgers: Triggers::own(&w.ledgers),
+    }
+}
+
+impl AllTriggers {
+    fn run(self, context: &Arc<Context>, concurrency: u16, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let w = &context.watches;
+        let pace = Arc::new(controllers::quota::Pace::default());
+        macro_rules! run {
+            ($watched:expr, $triggers:expr, $concurrency:expr, $reconcile:expr) => {{
+                let context = Arc::clone(context);
+                let reconcile = $reconcile;
+                tokio::spawn(controller::run($watched.clone(), $triggers, $concurrency, Arc::clone(&context.metrics), stop.clone(), move |object| {
+                    reconcile(Arc::clone(&context), object)
+                }))
+            }};
+        }
+        vec![
+            run!(w.departments, self.departments, concurrency, controllers::department::reconcile),
+            run!(w.quotas, self.quotas, 4, move |c, o| controllers::quota::reconcile(c, o, Arc::clone(&pace))),
+            run!(w.sites, self.sites, 4, controllers::site::reconcile),
+            run!(w.items, self.items, 2, controllers::catalog::reconcile),
+            run!(w.systems, self.systems, 4, controllers::system::reconcile),
+            run!(w.policies, self.policies, 2, controllers::policy::reconcile),
+            run!(w.approvals, self.approvals, 4, controllers::approval::reconcile),
+            run!(w.requests, self.requests, concurrency.saturating_mul(4), controllers::request::reconcile),
+            run!(w.grants, self.grants, concurrency.saturating_mul(2), controllers::grant::reconcile),
+            run!(w.ledgers, self.ledgers, 2, controllers::ledger::reconcile),
+        ]
+    }
+}
+
+fn watch_signals(shutdown: CancellationToken) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+fn default_identity() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}-{}", if host.is_empty() { "operator" } else { host }, std::process::id())
+}

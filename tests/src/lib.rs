@@ -1,0 +1,5 @@
+//! The lab, the demo, the figures and the cluster tests of Zhengyun.
+
+pub mod demo;
+pub mod lab;
+pub mod world;
