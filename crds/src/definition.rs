@@ -79,7 +79,10 @@ fn bound(schema: &mut Value) {
         words.retain(|word| !word.is_null());
     }
     // Formats that only Rust knows make the API server warn on every apply.
-    if matches!(object.get("format").and_then(Value::as_str), Some("int" | "uint" | "uint8" | "uint16" | "uint32" | "uint64")) {
+    if matches!(
+        object.get("format").and_then(Value::as_str),
+        Some("int" | "uint" | "uint8" | "uint16" | "uint32" | "uint64")
+    ) {
         object.remove("format");
     }
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {

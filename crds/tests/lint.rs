@@ -8,7 +8,8 @@ fn definitions() -> Vec<(String, CustomResourceDefinition, Value)> {
         .unwrap()
         .into_iter()
         .map(|crd| {
-            let schema = serde_json::to_value(&crd).unwrap().pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
+            let schema =
+                serde_json::to_value(&crd).unwrap().pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
             (crd.spec.names.kind.clone(), crd, schema)
         })
         .collect()
@@ -37,8 +38,16 @@ fn there_are_the_ten_kinds() {
     assert_eq!(
         kinds,
         [
-            "Approval", "ApprovalPolicy", "CatalogItem", "Department", "DepartmentQuota", "InformationSystem", "Ledger", "ResourceGrant",
-            "ResourceRequest", "Site"
+            "Approval",
+            "ApprovalPolicy",
+            "CatalogItem",
+            "Department",
+            "DepartmentQuota",
+            "InformationSystem",
+            "Ledger",
+            "ResourceGrant",
+            "ResourceRequest",
+            "Site"
         ]
     );
 }
@@ -53,19 +62,27 @@ fn every_kind_has_short_name_category_status_and_columns() {
         assert!(version.subresources.as_ref().is_some_and(|s| s.status.is_some()), "{kind}: status subresource");
         let columns = version.additional_printer_columns.clone().unwrap_or_default();
         let wide: Vec<&str> = columns.iter().filter(|c| c.priority.unwrap_or(0) > 0).map(|c| c.name.as_str()).collect();
-        let names: Vec<&str> = columns.iter().filter(|c| c.priority.unwrap_or(0) == 0).map(|c| c.name.as_str()).collect();
+        let names: Vec<&str> =
+            columns.iter().filter(|c| c.priority.unwrap_or(0) == 0).map(|c| c.name.as_str()).collect();
         assert!(names.len() >= 4, "{kind}: at least four columns, has {names:?}");
         for needed in ["Ready", "Reason", "Age"] {
             assert!(names.contains(&needed), "{kind}: column {needed}");
         }
         assert!(wide.contains(&"Message"), "{kind}: the message shows with -o wide");
         for column in &columns {
-            assert!(column.description.as_ref().is_some_and(|d| !d.is_empty()), "{kind}: column {} has a description", column.name);
+            assert!(
+                column.description.as_ref().is_some_and(|d| !d.is_empty()),
+                "{kind}: column {} has a description",
+                column.name
+            );
             // A column over a list would print its first element only.
             assert!(!column.json_path.contains("[*]"), "{kind}: column {}", column.name);
         }
         assert!(version.selectable_fields.as_ref().is_some_and(|f| !f.is_empty()), "{kind}: selectable fields");
-        assert!(crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap().description.is_some(), "{kind}: description");
+        assert!(
+            crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap().description.is_some(),
+            "{kind}: description"
+        );
     }
 }
 
@@ -81,8 +98,12 @@ fn every_field_is_described_and_bounded() {
                         faults.push(format!("{path}: string without maxLength"));
                     }
                 }
-                Some("array") if node.get("maxItems").is_none() => faults.push(format!("{path}: list without maxItems")),
-                Some("object") if (free || node.get("additionalProperties").is_some()) && node.get("maxProperties").is_none() => {
+                Some("array") if node.get("maxItems").is_none() => {
+                    faults.push(format!("{path}: list without maxItems"))
+                }
+                Some("object")
+                    if (free || node.get("additionalProperties").is_some()) && node.get("maxProperties").is_none() =>
+                {
                     faults.push(format!("{path}: map without maxProperties"));
                 }
                 None => faults.push(format!("{path}: no type")),
@@ -100,7 +121,10 @@ fn every_field_is_described_and_bounded() {
                 for (name, inner) in properties {
                     let known = path == kind && ["metadata", "spec", "status"].contains(&name.as_str());
                     let in_condition_or_metadata = path.contains(".metadata");
-                    if !known && !in_condition_or_metadata && inner.get("description").and_then(Value::as_str).is_none_or(str::is_empty) {
+                    if !known
+                        && !in_condition_or_metadata
+                        && inner.get("description").and_then(Value::as_str).is_none_or(str::is_empty)
+                    {
                         faults.push(format!("{path}.{name}: no description for `kubectl explain`"));
                     }
                 }
@@ -113,10 +137,14 @@ fn every_field_is_described_and_bounded() {
 #[test]
 fn every_kind_has_conditions_as_a_list_map_and_an_observed_generation() {
     for (kind, _, schema) in definitions() {
-        let conditions = schema.pointer("/properties/status/properties/conditions").unwrap_or_else(|| panic!("{kind}: conditions"));
+        let conditions =
+            schema.pointer("/properties/status/properties/conditions").unwrap_or_else(|| panic!("{kind}: conditions"));
         assert_eq!(conditions.get("x-kubernetes-list-type"), Some(&Value::from("map")), "{kind}");
         assert_eq!(conditions.get("x-kubernetes-list-map-keys"), Some(&serde_json::json!(["type"])), "{kind}");
-        assert!(schema.pointer("/properties/status/properties/observedGeneration").is_some(), "{kind}: observedGeneration");
+        assert!(
+            schema.pointer("/properties/status/properties/observedGeneration").is_some(),
+            "{kind}: observedGeneration"
+        );
     }
 }
 
@@ -149,6 +177,10 @@ fn the_committed_yaml_is_current() {
     for (kind, crd, _) in definitions() {
         let path = folder.join(format!("{}.yaml", crd.spec.names.plural));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{kind}: {}: {e}", path.display()));
-        assert!(text.ends_with(&serde_saphyr::to_string(&crd).unwrap()), "{kind}: {} is stale; run `make generate`", path.display());
+        assert!(
+            text.ends_with(&serde_saphyr::to_string(&crd).unwrap()),
+            "{kind}: {} is stale; run `make generate`",
+            path.display()
+        );
     }
 }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::Api;
 use zhengyun_crds::{
-    Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant, ResourceRequest, Site,
-    marks,
+    Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
+    ResourceRequest, Site, marks,
 };
 
 use crate::ledger::LedgerService;

@@ -34,14 +34,7 @@ pub async fn play(lab: PathBuf, out: &mut dyn FnMut(&str)) -> Result<()> {
 
 async fn table(stage: &Stage) -> Result<String> {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
-        "kind",
-        "department",
-        "name",
-        "where",
-        "phase",
-        "says",
-    ]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["kind", "department", "name", "where", "phase", "says"]);
     for (kind, row) in stage.overview().await? {
         let mut cells = vec![kind];
         cells.extend(row);
@@ -51,7 +44,7 @@ async fn table(stage: &Stage) -> Result<String> {
 }
 
 fn farewell(stage: &Stage, lab: &Path, waiting: &scenes::Waiting) -> String {
-    let kubeconfig = lab.join("hub/kubeconfig");
+    let kubeconfig = lab.join("hub/admin.kubeconfig");
     let head = stage.kubeconfig_of("head-finance").unwrap_or_default();
     let (name, department) = (&waiting.request, &waiting.department);
     format!(
@@ -61,7 +54,7 @@ One request is left waiting for you: {name} of {department} (财政厅). Look ar
   kubectl --kubeconfig {kubeconfig} get zhengyun -A
   kubectl --kubeconfig {kubeconfig} -n dept-{department} describe rr {name}
 
-Approve it as head-finance (单位分管领导), who holds the right for its only stage; then it is delivered by itself:
+Approve it as head-finance (单位分管领导), and at its further stages as the people who may; then it is delivered:
 
   {script} approve {department} {name}
 

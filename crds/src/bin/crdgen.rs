@@ -14,7 +14,9 @@ fn main() -> Result<()> {
         match argument.as_str() {
             "--check" => check = true,
             "--help" | "-h" => {
-                eprintln!("crdgen [--check] [DIRECTORY]   writes (or checks) the custom resource definitions, default crds/yaml");
+                eprintln!(
+                    "crdgen [--check] [DIRECTORY]   writes (or checks) the custom resource definitions, default crds/yaml"
+                );
                 return Ok(());
             }
             other if other.starts_with('-') => bail!("unknown option {other}; try --help"),

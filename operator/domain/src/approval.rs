@@ -108,49 +108,87 @@ pub fn evaluate(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Evaluation {
 }
 
 /// Why an approval does not count, and never will.
-fn objection(case: &Case<'_>, candidate: &Candidate<'_>, counted: &[Decision], closed: bool) -> Option<(Reason, String)> {
+fn objection(
+    case: &Case<'_>,
+    candidate: &Candidate<'_>,
+    counted: &[Decision],
+    closed: bool,
+) -> Option<(Reason, String)> {
     let spec = &candidate.approval.spec;
     let who = &spec.approver.username;
     let never = |reason, message: String| Some((reason, message));
     if spec.request_uid != case.uid {
-        return never(Reason::RequestNotFound, "spec.requestUID names another request of that name; decide on the present one".to_owned());
+        return never(
+            Reason::RequestNotFound,
+            "spec.requestUID names another request of that name; decide on the present one".to_owned(),
+        );
     }
     if spec.order_digest != case.review.order_digest {
         return never(
             Reason::OrderChanged,
-            format!("spec.orderDigest is {}, but {} is under review; read the request again and decide on that", spec.order_digest, case.review.order_digest),
+            format!(
+                "spec.orderDigest is {}, but {} is under review; read the request again and decide on that",
+                spec.order_digest, case.review.order_digest
+            ),
         );
     }
     if spec.stage != case.stage.name {
         let later = case.review.stages.iter().position(|s| s.name == spec.stage).and_then(|at| i32::try_from(at).ok());
         return match later {
-            Some(at) if at > case.stage.index => {
-                never(Reason::StageNotOpen, format!("stage {} is not open yet, {} is; decide again once it is", spec.stage, case.stage.name))
-            }
-            Some(_) => never(Reason::StageNotOpen, format!("stage {} is closed already, {} is open", spec.stage, case.stage.name)),
-            None => never(Reason::StageNotOpen, format!("this request has no stage {}; its stages are {}", spec.stage, stage_names(&case.review.stages))),
+            Some(at) if at > case.stage.index => never(
+                Reason::StageNotOpen,
+                format!("stage {} is not open yet, {} is; decide again once it is", spec.stage, case.stage.name),
+            ),
+            Some(_) => never(
+                Reason::StageNotOpen,
+                format!("stage {} is closed already, {} is open", spec.stage, case.stage.name),
+            ),
+            None => never(
+                Reason::StageNotOpen,
+                format!(
+                    "this request has no stage {}; its stages are {}",
+                    spec.stage,
+                    stage_names(&case.review.stages)
+                ),
+            ),
         };
     }
     if closed {
         return never(Reason::StageNotOpen, format!("stage {} was decided by an earlier approval", spec.stage));
     }
     if created(candidate.approval) < case.stage.opened_at.0.as_second() {
-        return never(Reason::StageNotOpen, format!("was given before stage {} opened at {}; decide again", spec.stage, case.stage.opened_at.0));
+        return never(
+            Reason::StageNotOpen,
+            format!("was given before stage {} opened at {}; decide again", spec.stage, case.stage.opened_at.0),
+        );
     }
     if who == case.requested_by {
-        return never(Reason::DutiesNotSeparate, format!("{who} created the request and may not decide it; another person must"));
+        return never(
+            Reason::DutiesNotSeparate,
+            format!("{who} created the request and may not decide it; another person must"),
+        );
     }
     if case.editors.iter().any(|e| e == who) {
-        return never(Reason::DutiesNotSeparate, format!("{who} edited the request and may not decide it; another person must"));
+        return never(
+            Reason::DutiesNotSeparate,
+            format!("{who} edited the request and may not decide it; another person must"),
+        );
     }
-    let before = case.decisions.iter().filter(|d| d.order_digest == case.review.order_digest && d.verdict == Verdict::Approve);
+    let before =
+        case.decisions.iter().filter(|d| d.order_digest == case.review.order_digest && d.verdict == Verdict::Approve);
     if let Some(earlier) = before.chain(counted).find(|d| &d.approver == who) {
-        return never(Reason::DutiesNotSeparate, format!("{who} already decided stage {}; another person must decide this one", earlier.stage));
+        return never(
+            Reason::DutiesNotSeparate,
+            format!("{who} already decided stage {}; another person must decide this one", earlier.stage),
+        );
     }
     if !candidate.entitled {
         return never(
             Reason::NotEntitled,
-            format!("{who} may not `decide` on resourcerequests/{} in this department; ask the cloud administrator for the role", spec.stage),
+            format!(
+                "{who} may not `decide` on resourcerequests/{} in this department; ask the cloud administrator for the role",
+                spec.stage
+            ),
         );
     }
     None
@@ -173,7 +211,11 @@ fn progress(case: &Case<'_>, counted: &[Decision]) -> Outcome {
         return Outcome::Waiting { missing };
     }
     let next = case.stage.index.saturating_add(1);
-    if usize::try_from(next).is_ok_and(|next| next < case.review.stages.len()) { Outcome::NextStage(next) } else { Outcome::Approved }
+    if usize::try_from(next).is_ok_and(|next| next < case.review.stages.len()) {
+        Outcome::NextStage(next)
+    } else {
+        Outcome::Approved
+    }
 }
 
 /// How many approvals of a stage still stand: given on this very order, by people who did not edit it since.
@@ -188,16 +230,14 @@ fn standing(review: &Review, decisions: &[Decision], editors: &[String], stage: 
 /// The first stage that still needs decisions; `None` when all stand. After a correction that changed nothing but the
 /// justification, stages that approved this very order are not asked again.
 pub fn first_open_stage(review: &Review, decisions: &[Decision], editors: &[String]) -> Option<usize> {
-    review
-        .stages
-        .iter()
-        .position(|s| i32::try_from(standing(review, decisions, editors, &s.name)).unwrap_or(i32::MAX) < s.quorum.max(1))
+    review.stages.iter().position(|s| {
+        i32::try_from(standing(review, decisions, editors, &s.name)).unwrap_or(i32::MAX) < s.quorum.max(1)
+    })
 }
 
 fn already_judged(case: &Case<'_>, approval: &Approval) -> bool {
     let uid = approval.metadata.uid.as_deref().unwrap_or_default();
-    case.decisions.iter().any(|d| d.uid == uid)
-        || approval.status.as_ref().is_some_and(|s| !s.conditions.is_empty())
+    case.decisions.iter().any(|d| d.uid == uid) || approval.status.as_ref().is_some_and(|s| !s.conditions.is_empty())
 }
 
 fn decision_of(case: &Case<'_>, approval: &Approval) -> Decision {

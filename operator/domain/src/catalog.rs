@@ -9,21 +9,31 @@ use zhengyun_crds::grant::Bundle;
 use zhengyun_crds::request::{Finding, ItemRevision, OrderItem};
 
 use crate::amounts::Amounts;
+use crate::digest;
 use crate::expression::{Bindings, Ceilings, Charges, CostLimits};
 use crate::manifest::{self, Manifest};
 use crate::parameters::ParameterSchema;
 use crate::readiness::ReadinessRule;
 use crate::request::{finding, item_is_ready};
 use crate::template::{Template, TemplateLimits};
-use crate::digest;
 
 /// What a template's expressions may look at.
 pub const TEMPLATE_VARIABLES: [&str; 7] = ["parameters", "name", "count", "index", "grant", "department", "system"];
 
 /// Kinds that live outside namespaces although a careless item might list them.
 const CLUSTER_SCOPED: [&str; 12] = [
-    "Namespace", "Node", "PersistentVolume", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass",
-    "PriorityClass", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy", "APIService",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "StorageClass",
+    "PriorityClass",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "APIService",
 ];
 
 /// Kinds that the driver keeps for itself: an item that rendered one could undo the namespace's own rules.
@@ -70,19 +80,33 @@ pub fn review(spec: &CatalogItemSpec) -> Vec<Finding> {
     }
     let limits = CostLimits::default();
     if let Err(error) = Charges::compile(&spec.charges, &limits) {
-        findings.push(finding(&format!("/spec/charges/{}", error.resource), Reason::ExpressionFailed, error.to_string()));
+        findings.push(finding(
+            &format!("/spec/charges/{}", error.resource),
+            Reason::ExpressionFailed,
+            error.to_string(),
+        ));
     }
     if let Err(error) = Ceilings::compile(&spec.ceilings, &limits) {
-        findings.push(finding(&format!("/spec/ceilings/{}", error.resource), Reason::ExpressionFailed, error.to_string()));
+        findings.push(finding(
+            &format!("/spec/ceilings/{}", error.resource),
+            Reason::ExpressionFailed,
+            error.to_string(),
+        ));
     }
     for (at, rule) in spec.readiness.iter().enumerate() {
         if let Err(error) = ReadinessRule::compile(&rule.expression, &limits) {
-            findings.push(finding(&format!("/spec/readiness/{at}/expression"), Reason::ExpressionFailed, error.to_string()));
+            findings.push(finding(
+                &format!("/spec/readiness/{at}/expression"),
+                Reason::ExpressionFailed,
+                error.to_string(),
+            ));
         }
     }
     for (at, object) in spec.template.iter().enumerate() {
         let pointer = format!("/spec/template/{at}");
-        if let Err(error) = Template::compile(&Value::Object(object.clone()), &TEMPLATE_VARIABLES, &TemplateLimits::default()) {
+        if let Err(error) =
+            Template::compile(&Value::Object(object.clone()), &TEMPLATE_VARIABLES, &TemplateLimits::default())
+        {
             findings.push(finding(&pointer, Reason::ExpressionFailed, error.to_string()));
         }
         findings.extend(kind_faults(object, &spec.allowed_kinds, &pointer));
@@ -98,7 +122,8 @@ fn kind_faults(object: &Map<String, Value>, allowed: &[AllowedKind], pointer: &s
         let message = format!("{kind} lives outside namespaces; a template may hold only namespaced kinds");
         findings.push(finding(&format!("{pointer}/kind"), Reason::TemplateRefused, message));
     } else if RESERVED.contains(&kind) {
-        let message = format!("{kind} is kept by Zhengyun itself in every grant's namespace; leave it out of the template");
+        let message =
+            format!("{kind} is kept by Zhengyun itself in every grant's namespace; leave it out of the template");
         findings.push(finding(&format!("{pointer}/kind"), Reason::TemplateRefused, message));
     } else if !allowed.iter().any(|a| a.kind == kind && api_version_of(a) == api_version) {
         let message = format!("{api_version} {kind} is not in allowedKinds; add it there, or correct the template");
@@ -118,21 +143,25 @@ fn api_version_of(kind: &AllowedKind) -> String {
 pub fn render(item: &CatalogItem, context: &LineContext<'_>) -> Result<Rendered, Vec<Finding>> {
     let pointer = context.pointer;
     if !item_is_ready(item) {
-        let message = format!("catalogue item {} cannot be ordered at present; see its conditions with `kubectl get catalogitem {} -o wide`", context.line.item, context.line.item);
+        let message = format!(
+            "catalogue item {} cannot be ordered at present; see its conditions with `kubectl get catalogitem {} -o wide`",
+            context.line.item, context.line.item
+        );
         return Err(vec![finding(&format!("{pointer}/item"), Reason::ItemNotReady, message)]);
     }
     let schema = ParameterSchema::compile(&Value::Object(item.spec.parameters.clone()))
         .map_err(|faults| faults.into_iter().map(|f| placed(pointer, f)).collect::<Vec<_>>())?;
-    let parameters = schema
-        .resolve(&Value::Object(context.line.parameters.clone()))
-        .map_err(|faults| faults.into_iter().map(|f| placed(&format!("{pointer}/parameters"), f)).collect::<Vec<_>>())?;
+    let parameters = schema.resolve(&Value::Object(context.line.parameters.clone())).map_err(|faults| {
+        faults.into_iter().map(|f| placed(&format!("{pointer}/parameters"), f)).collect::<Vec<_>>()
+    })?;
     let charge = charge(&item.spec, &parameters, context)?;
     let bundle = bundle(&item.spec, &parameters, context)?;
     Ok(Rendered { charge, bundle })
 }
 
 fn charge(spec: &CatalogItemSpec, parameters: &Value, context: &LineContext<'_>) -> Result<Amounts, Vec<Finding>> {
-    let failed = |error: &dyn std::fmt::Display| vec![finding(context.pointer, Reason::ExpressionFailed, error.to_string())];
+    let failed =
+        |error: &dyn std::fmt::Display| vec![finding(context.pointer, Reason::ExpressionFailed, error.to_string())];
     let charges = Charges::compile(&spec.charges, &CostLimits::default()).map_err(|e| failed(&e))?;
     charges.evaluate(parameters, i64::from(context.line.count)).map_err(|e| failed(&e))
 }
@@ -154,13 +183,14 @@ fn bundle(spec: &CatalogItemSpec, parameters: &Value, context: &LineContext<'_>)
     };
     let allowed: Vec<manifest::AllowedKind> = spec.allowed_kinds.iter().map(allowed_kind).collect();
     for template in &spec.template {
-        let compiled = Template::compile(&Value::Object(template.clone()), &TEMPLATE_VARIABLES, &TemplateLimits::default()).map_err(|e| failed(e.to_string()))?;
+        let compiled =
+            Template::compile(&Value::Object(template.clone()), &TEMPLATE_VARIABLES, &TemplateLimits::default())
+                .map_err(|e| failed(e.to_string()))?;
         for index in 0..count {
             let bindings = bindings(parameters, context, index).map_err(|e| failed(e.to_string()))?;
             let object = compiled.render(&bindings).map_err(|e| failed(e.to_string()))?;
-            Manifest::check(object.clone(), &allowed, "").map_err(|faults| {
-                faults.into_iter().map(|f| refused(pointer, &f)).collect::<Vec<_>>()
-            })?;
+            Manifest::check(object.clone(), &allowed, "")
+                .map_err(|faults| faults.into_iter().map(|f| refused(pointer, &f)).collect::<Vec<_>>())?;
             if let Value::Object(object) = object {
                 bundle.objects.push(object);
             }
@@ -169,7 +199,11 @@ fn bundle(spec: &CatalogItemSpec, parameters: &Value, context: &LineContext<'_>)
     Ok(bundle)
 }
 
-fn bindings(parameters: &Value, context: &LineContext<'_>, index: i64) -> Result<Bindings, crate::expression::ExpressionError> {
+fn bindings(
+    parameters: &Value,
+    context: &LineContext<'_>,
+    index: i64,
+) -> Result<Bindings, crate::expression::ExpressionError> {
     Bindings::new()
         .with("parameters", parameters)?
         .with("name", &json!(context.line.name))?
@@ -197,7 +231,11 @@ fn placed(pointer: &str, fault: crate::finding::Finding) -> Finding {
 }
 
 fn refused(pointer: &str, fault: &crate::finding::Finding) -> Finding {
-    finding(pointer, Reason::TemplateRefused, format!("the rendered object is not allowed at {}: {}", fault.pointer, fault.message))
+    finding(
+        pointer,
+        Reason::TemplateRefused,
+        format!("the rendered object is not allowed at {}: {}", fault.pointer, fault.message),
+    )
 }
 
 /// Adds a line's bundle to a grant's. Ceilings add up; two objects of one kind and name are refused.
@@ -214,7 +252,8 @@ pub fn merge(into: &mut Bundle, line: Bundle) -> Result<(), String> {
     }
     let mut sums: BTreeMap<String, crate::quantity::Quantity> = BTreeMap::new();
     for (key, text) in into.ceilings.iter().chain(&line.ceilings) {
-        let amount: crate::quantity::Quantity = text.as_str().parse().map_err(|e: crate::quantity::QuantityError| e.to_string())?;
+        let amount: crate::quantity::Quantity =
+            text.as_str().parse().map_err(|e: crate::quantity::QuantityError| e.to_string())?;
         let sum = sums.entry(key.clone()).or_default();
         *sum = sum.checked_add(&amount).map_err(|e| format!("ceiling {key}: {e}"))?;
     }

@@ -22,7 +22,13 @@ impl<'a> ConditionSet<'a> {
     }
 
     /// Sets a condition.
-    pub fn set(&mut self, type_: ConditionType, status: ConditionStatus, reason: Reason, message: impl Into<String>) -> &mut Self {
+    pub fn set(
+        &mut self,
+        type_: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> &mut Self {
         let unchanged_since = zhengyun_crds::condition::find(self.before, type_)
             .filter(|c| c.status == status)
             .map(|c| c.last_transition_time.clone());

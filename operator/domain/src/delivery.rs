@@ -33,7 +33,11 @@ pub fn labels(grant: &ResourceGrant) -> Map<String, Value> {
 /// Frozen: network denied, no pods, data kept.
 pub fn desired(grant: &ResourceGrant, namespace: &str, frozen: bool) -> Vec<Desired> {
     let labels = labels(grant);
-    let mut all = vec![namespace_object(namespace, &labels), quota(grant, namespace, &labels, frozen), limits(namespace, &labels)];
+    let mut all = vec![
+        namespace_object(namespace, &labels),
+        quota(grant, namespace, &labels, frozen),
+        limits(namespace, &labels),
+    ];
     all.push(deny_all(namespace, &labels));
     if !frozen {
         all.extend(allow_rules(grant, namespace, &labels));
@@ -68,7 +72,16 @@ fn quota(grant: &ResourceGrant, namespace: &str, labels: &Map<String, Value>, fr
         hard.insert("pods".to_owned(), json!("0"));
     }
     let fields = Map::from_iter([("spec".to_owned(), json!({ "hard": hard }))]);
-    desired_object("", "v1", "ResourceQuota", "resourcequotas", namespace, &named("quota"), json!({ "labels": labels }), fields)
+    desired_object(
+        "",
+        "v1",
+        "ResourceQuota",
+        "resourcequotas",
+        namespace,
+        &named("quota"),
+        json!({ "labels": labels }),
+        fields,
+    )
 }
 
 fn limits(namespace: &str, labels: &Map<String, Value>) -> Desired {
@@ -79,7 +92,16 @@ fn limits(namespace: &str, labels: &Map<String, Value>) -> Desired {
         "defaultRequest": { "cpu": "100m", "memory": "128Mi" }
     }] });
     let fields = Map::from_iter([("spec".to_owned(), spec)]);
-    desired_object("", "v1", "LimitRange", "limitranges", namespace, &named("limits"), json!({ "labels": labels }), fields)
+    desired_object(
+        "",
+        "v1",
+        "LimitRange",
+        "limitranges",
+        namespace,
+        &named("limits"),
+        json!({ "labels": labels }),
+        fields,
+    )
 }
 
 fn deny_all(namespace: &str, labels: &Map<String, Value>) -> Desired {
@@ -113,24 +135,51 @@ fn allow_rules(grant: &ResourceGrant, namespace: &str, labels: &Map<String, Valu
 
 fn policy(namespace: &str, labels: &Map<String, Value>, name: &str, spec: Value) -> Desired {
     let fields = Map::from_iter([("spec".to_owned(), spec)]);
-    desired_object("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", namespace, &named(name), json!({ "labels": labels }), fields)
+    desired_object(
+        "networking.k8s.io",
+        "v1",
+        "NetworkPolicy",
+        "networkpolicies",
+        namespace,
+        &named(name),
+        json!({ "labels": labels }),
+        fields,
+    )
 }
 
 fn tenants(grant: &ResourceGrant, namespace: &str, labels: &Map<String, Value>) -> Desired {
     let group = format!("dept:{}", grant.spec.department);
     let fields = Map::from_iter([
-        ("roleRef".to_owned(), json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": TENANT_ROLE })),
+        (
+            "roleRef".to_owned(),
+            json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": TENANT_ROLE }),
+        ),
         ("subjects".to_owned(), json!([{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }])),
     ]);
-    desired_object("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", namespace, &named("tenants"), json!({ "labels": labels }), fields)
+    desired_object(
+        "rbac.authorization.k8s.io",
+        "v1",
+        "RoleBinding",
+        "rolebindings",
+        namespace,
+        &named("tenants"),
+        json!({ "labels": labels }),
+        fields,
+    )
 }
 
-fn bundled(grant: &ResourceGrant, namespace: &str, object: &Map<String, Value>, labels: &Map<String, Value>) -> Option<Desired> {
+fn bundled(
+    grant: &ResourceGrant,
+    namespace: &str,
+    object: &Map<String, Value>,
+    labels: &Map<String, Value>,
+) -> Option<Desired> {
     let api_version = object.get("apiVersion")?.as_str()?;
     let kind = object.get("kind")?.as_str()?;
     let name = object.get("metadata")?.get("name")?.as_str()?;
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    let allowed = grant.spec.bundle.kinds.iter().find(|k| k.group == group && k.version == version && k.kind == kind)?;
+    let allowed =
+        grant.spec.bundle.kinds.iter().find(|k| k.group == group && k.version == version && k.kind == kind)?;
     let mut fields = object.clone();
     let mut metadata = fields.remove("metadata").and_then(|m| m.as_object().cloned()).unwrap_or_default();
     fields.remove("apiVersion");
@@ -162,7 +211,11 @@ fn desired_object(
         }
     }
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let mut body = Map::from_iter([("apiVersion".to_owned(), json!(api_version)), ("kind".to_owned(), json!(kind)), ("metadata".to_owned(), metadata)]);
+    let mut body = Map::from_iter([
+        ("apiVersion".to_owned(), json!(api_version)),
+        ("kind".to_owned(), json!(kind)),
+        ("metadata".to_owned(), metadata),
+    ]);
     body.extend(fields);
     Desired {
         entry: InventoryEntry {

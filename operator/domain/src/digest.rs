@@ -22,7 +22,9 @@ pub fn canonical(value: &Value) -> String {
             keys.sort();
             let entries: Vec<String> = keys
                 .into_iter()
-                .filter_map(|key| map.get(key).map(|inner| format!("{}:{}", Value::String(key.clone()), canonical(inner))))
+                .filter_map(|key| {
+                    map.get(key).map(|inner| format!("{}:{}", Value::String(key.clone()), canonical(inner)))
+                })
                 .collect();
             format!("{{{}}}", entries.join(","))
         }
@@ -39,7 +41,10 @@ mod tests {
 
     #[test]
     fn order_of_keys_does_not_matter() {
-        assert_eq!(of(&json!({"b": [1, {"y": 1, "x": 2}], "a": "t\""})), of(&json!({"a": "t\"", "b": [1, {"x": 2, "y": 1}]})));
+        assert_eq!(
+            of(&json!({"b": [1, {"y": 1, "x": 2}], "a": "t\""})),
+            of(&json!({"a": "t\"", "b": [1, {"x": 2, "y": 1}]}))
+        );
         assert_eq!(canonical(&json!({"b": 1, "a": "ö\n"})), "{\"a\":\"ö\\n\",\"b\":1}");
     }
 

@@ -57,11 +57,17 @@ impl Charge {
     }
 
     fn plus(&self, other: &Self) -> Result<Self, AmountError> {
-        Ok(Self { reserved: self.reserved.checked_add(&other.reserved)?, granted: self.granted.checked_add(&other.granted)? })
+        Ok(Self {
+            reserved: self.reserved.checked_add(&other.reserved)?,
+            granted: self.granted.checked_add(&other.granted)?,
+        })
     }
 
     fn minus(&self, other: &Self) -> Result<Self, AmountError> {
-        Ok(Self { reserved: self.reserved.checked_sub(&other.reserved)?, granted: self.granted.checked_sub(&other.granted)? })
+        Ok(Self {
+            reserved: self.reserved.checked_sub(&other.reserved)?,
+            granted: self.granted.checked_sub(&other.granted)?,
+        })
     }
 
     /// As text for a custom resource.
@@ -74,7 +80,10 @@ impl Charge {
     /// # Errors
     /// The first field that is not an amount.
     pub fn from_text(text: &ChargeText) -> Result<Self, quota::FieldError> {
-        Ok(Self { reserved: quota::amounts("reserved", &text.reserved)?, granted: quota::amounts("granted", &text.granted)? })
+        Ok(Self {
+            reserved: quota::amounts("reserved", &text.reserved)?,
+            granted: quota::amounts("granted", &text.granted)?,
+        })
     }
 }
 
@@ -122,7 +131,9 @@ pub enum Refusal {
         why: String,
     },
     /// A charged object of the department vanished.
-    #[error("a charged object of department {department} vanished ({object}); its charge is kept and nothing new is charged to the department until an administrator accepts the audit of the ledger of site {site}")]
+    #[error(
+        "a charged object of department {department} vanished ({object}); its charge is kept and nothing new is charged to the department until an administrator accepts the audit of the ledger of site {site}"
+    )]
     Quarantined {
         /// Department.
         department: String,
@@ -143,7 +154,9 @@ impl Refusal {
     /// The condition reason.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::DoesNotFit { effects, .. } if effects.iter().all(|e| e.department.is_empty()) => Reason::CapacityExceeded,
+            Self::DoesNotFit { effects, .. } if effects.iter().all(|e| e.department.is_empty()) => {
+                Reason::CapacityExceeded
+            }
             Self::DoesNotFit { .. } => Reason::QuotaExceeded,
             Self::Held { .. } => Reason::LedgerHeld,
             Self::Quarantined { .. } => Reason::Quarantined,
@@ -341,7 +354,8 @@ impl Books {
     fn deltas(&self, changes: &[Change]) -> Result<BTreeMap<String, Amounts>, AmountError> {
         let mut deltas: BTreeMap<String, Amounts> = BTreeMap::new();
         for change in changes {
-            let before = self.entries.get(&change.object.uid).map(|e| e.charge.total()).transpose()?.unwrap_or_default();
+            let before =
+                self.entries.get(&change.object.uid).map(|e| e.charge.total()).transpose()?.unwrap_or_default();
             let delta = change.charge.total()?.checked_sub(&before)?;
             let sum = deltas.entry(change.department.clone()).or_default();
             *sum = sum.checked_add(&delta)?;
@@ -376,11 +390,17 @@ pub fn over_limit(books: &Books) -> Result<Vec<(String, String)>, AmountError> {
     let mut over = Vec::new();
     for (name, line) in &books.limits.lines {
         for s in line.hard.exceeded_by(&books.subtree(name).total()?)? {
-            over.push((name.clone(), format!("{}: {} is used, the limit is {}, over by {}", s.resource, s.used, s.limit, s.short_by)));
+            over.push((
+                name.clone(),
+                format!("{}: {} is used, the limit is {}, over by {}", s.resource, s.used, s.limit, s.short_by),
+            ));
         }
     }
     for s in books.limits.capacity.exceeded_by(&books.totals.total()?)? {
-        over.push((String::new(), format!("{}: {} is charged, the capacity is {}, over by {}", s.resource, s.used, s.limit, s.short_by)));
+        over.push((
+            String::new(),
+            format!("{}: {} is charged, the capacity is {}, over by {}", s.resource, s.used, s.limit, s.short_by),
+        ));
     }
     Ok(over)
 }

@@ -33,10 +33,14 @@ pub struct Selected {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// None matches.
-    #[error("no approval policy matches this request; the cloud administrator must add one (ApprovalPolicy) whose match covers it")]
+    #[error(
+        "no approval policy matches this request; the cloud administrator must add one (ApprovalPolicy) whose match covers it"
+    )]
     None,
     /// Several of the same priority match.
-    #[error("the approval policies {0} match with the same priority {1}; the cloud administrator must give one of them a higher priority")]
+    #[error(
+        "the approval policies {0} match with the same priority {1}; the cloud administrator must give one of them a higher priority"
+    )]
     Ambiguous(String, i32),
     /// An expression fails.
     #[error("approval policy {policy}, {field}: {cause}")]
@@ -49,7 +53,9 @@ pub enum PolicyError {
         cause: String,
     },
     /// No stage applies although the policy has stages.
-    #[error("none of the stages of approval policy {0} applies to this request; a request without any decision needs a policy with autoApprove and its basis")]
+    #[error(
+        "none of the stages of approval policy {0} applies to this request; a request without any decision needs a policy with autoApprove and its basis"
+    )]
     NoStageApplies(String),
 }
 
@@ -68,7 +74,10 @@ impl PolicyError {
 ///
 /// # Errors
 /// When none matches, several tie, or an expression fails: a policy that cannot be evaluated never lets a request through.
-pub fn select<'a>(policies: impl IntoIterator<Item = &'a ApprovalPolicy>, context: &Value) -> Result<Selected, PolicyError> {
+pub fn select<'a>(
+    policies: impl IntoIterator<Item = &'a ApprovalPolicy>,
+    context: &Value,
+) -> Result<Selected, PolicyError> {
     let mut best: Vec<&ApprovalPolicy> = Vec::new();
     for policy in policies {
         if !holds(policy, "spec.match", &policy.spec.match_, context)? {
@@ -145,8 +154,10 @@ pub fn review(spec: &ApprovalPolicySpec) -> Vec<String> {
 }
 
 fn holds(policy: &ApprovalPolicy, field: &str, source: &str, context: &Value) -> Result<bool, PolicyError> {
-    let failed = |cause: String| PolicyError::Expression { policy: name(policy).to_owned(), field: field.to_owned(), cause };
-    let expression = Expression::compile(source, &VARIABLES, &CostLimits::default()).map_err(|e| failed(e.to_string()))?;
+    let failed =
+        |cause: String| PolicyError::Expression { policy: name(policy).to_owned(), field: field.to_owned(), cause };
+    let expression =
+        Expression::compile(source, &VARIABLES, &CostLimits::default()).map_err(|e| failed(e.to_string()))?;
     let mut bindings = Bindings::new();
     for variable in VARIABLES {
         let value = context.get(variable).unwrap_or(&Value::Null);

@@ -30,7 +30,8 @@ pub fn amounts(field: &str, texts: &AmountsText) -> Result<Amounts, FieldError> 
         .map(|(name, text)| {
             let fail = |cause: String| FieldError { field: format!("{field}.{name}"), cause };
             let resource = ResourceName::try_from(name.as_str()).map_err(|e| fail(e.to_string()))?;
-            let quantity: Quantity = text.as_str().parse().map_err(|e: crate::quantity::QuantityError| fail(e.to_string()))?;
+            let quantity: Quantity =
+                text.as_str().parse().map_err(|e: crate::quantity::QuantityError| fail(e.to_string()))?;
             Ok((resource, quantity))
         })
         .collect()
@@ -130,7 +131,13 @@ pub enum EffectError {
     Amount(#[from] AmountError),
 }
 
-fn push_effects(into: &mut Vec<AncestorEffect>, name: &str, hard: &Limits, used: &Amounts, asked: &Amounts) -> Result<(), AmountError> {
+fn push_effects(
+    into: &mut Vec<AncestorEffect>,
+    name: &str,
+    hard: &Limits,
+    used: &Amounts,
+    asked: &Amounts,
+) -> Result<(), AmountError> {
     let short = hard.shortfalls(used, asked)?;
     for (resource, quantity) in asked.iter() {
         let short_by = short.iter().find(|s| &s.resource == resource).map_or(Quantity::ZERO, |s| s.short_by);
@@ -153,8 +160,16 @@ pub fn shortfalls(effects: &[AncestorEffect]) -> Vec<AncestorEffect> {
 
 /// A sentence about one node at which a charge does not fit.
 pub fn explain(effect: &AncestorEffect, site: &str) -> String {
-    let who = if effect.department.is_empty() { format!("the capacity of site {site}") } else { format!("the quota of {} at {site}", effect.department) };
-    let fix = if effect.department.is_empty() { "ask for less, or choose another site" } else { "ask for less, or have that quota raised" };
+    let who = if effect.department.is_empty() {
+        format!("the capacity of site {site}")
+    } else {
+        format!("the quota of {} at {site}", effect.department)
+    };
+    let fix = if effect.department.is_empty() {
+        "ask for less, or choose another site"
+    } else {
+        "ask for less, or have that quota raised"
+    };
     format!(
         "{}: {who} is {}, {} is used, {} was asked, short by {}; {fix}",
         effect.resource, effect.limit, effect.used, effect.asked, effect.short_by
@@ -164,7 +179,11 @@ pub fn explain(effect: &AncestorEffect, site: &str) -> String {
 /// What is wrong with a quota beside its parent's and its siblings'.
 ///
 /// `parent` is the nearest ancestor that has a quota; `siblings` are the other quotas under the same one.
-pub fn review(quota: &DepartmentQuotaSpec, parent: Option<(&str, &DepartmentQuotaSpec)>, siblings: &[(&str, &DepartmentQuotaSpec)]) -> Vec<QuotaFault> {
+pub fn review(
+    quota: &DepartmentQuotaSpec,
+    parent: Option<(&str, &DepartmentQuotaSpec)>,
+    siblings: &[(&str, &DepartmentQuotaSpec)],
+) -> Vec<QuotaFault> {
     let mut faults = Vec::new();
     for site in &quota.limits {
         let own = match limits(&format!("spec.limits[{}].hard", site.site), &site.hard) {
@@ -192,7 +211,9 @@ pub fn review(quota: &DepartmentQuotaSpec, parent: Option<(&str, &DepartmentQuot
                 )));
                 continue;
             }
-            if let Some(fault) = sum_fault(resource, &site.site, mine, cap, parent_name, parent.overcommit_percent, siblings) {
+            if let Some(fault) =
+                sum_fault(resource, &site.site, mine, cap, parent_name, parent.overcommit_percent, siblings)
+            {
                 faults.push(fault);
             }
         }
@@ -258,7 +279,11 @@ impl QuotaFault {
 }
 
 /// The limit book of a site as adopted: what the statuses of quotas and the site say is in force.
-pub fn adopted_book<'a>(site: &str, capacity: Option<&AmountsText>, quotas: impl IntoIterator<Item = &'a DepartmentQuota>) -> Result<LimitBook, FieldError> {
+pub fn adopted_book<'a>(
+    site: &str,
+    capacity: Option<&AmountsText>,
+    quotas: impl IntoIterator<Item = &'a DepartmentQuota>,
+) -> Result<LimitBook, FieldError> {
     let mut book = LimitBook {
         lines: BTreeMap::new(),
         capacity: capacity.map(|c| amounts("status.adopted.capacity", c)).transpose()?.unwrap_or_default().into(),

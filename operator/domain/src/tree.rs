@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zhengyun_crds::department::{Department, DepartmentSpec, Level, UnitType};
 use zhengyun_crds::Reason;
+use zhengyun_crds::department::{Department, DepartmentSpec, Level, UnitType};
 
 /// Deepest tree that is walked; a longer chain is a cycle or a mistake.
 const MAX_DEPTH: usize = 16;

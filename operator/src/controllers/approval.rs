@@ -35,7 +35,10 @@ fn plan(approval: &Approval, request: Option<&ResourceRequest>) -> Option<Judgem
     let name = approval.name_any();
     let wanted = &approval.spec.request_uid;
     let Some(request) = request.filter(|r| r.metadata.uid.as_ref() == Some(wanted)) else {
-        let message = format!("there is no request {} with UID {wanted} in this department; decide on a present one", approval.spec.request);
+        let message = format!(
+            "there is no request {} with UID {wanted} in this department; decide on a present one",
+            approval.spec.request
+        );
         return Some(Judgement { approval: name, reason: Reason::RequestNotFound, message });
     };
     let status = request.status.as_ref();
@@ -47,7 +50,10 @@ fn plan(approval: &Approval, request: Option<&ResourceRequest>) -> Option<Judgem
         Some(RequestPhase::InReview) => None,
         phase => {
             let phase = phase.unwrap_or(RequestPhase::Draft);
-            let message = format!("request {} is {phase}, not under review, so there was nothing to decide", approval.spec.request);
+            let message = format!(
+                "request {} is {phase}, not under review, so there was nothing to decide",
+                approval.spec.request
+            );
             Some(Judgement { approval: name, reason: Reason::StageNotOpen, message })
         }
     }
@@ -66,7 +72,10 @@ pub async fn judge(context: &Context, approval: &Approval, judgement: &Judgement
         set.stalled(judgement.reason, judgement.message.clone());
         context.events.warn(approval, "Decide", judgement.reason.as_str(), &judgement.message);
     }
-    let status = ApprovalStatus { observed_generation: approval.metadata.generation.unwrap_or_default(), conditions: set.finish() };
+    let status = ApprovalStatus {
+        observed_generation: approval.metadata.generation.unwrap_or_default(),
+        conditions: set.finish(),
+    };
     let api = context.namespaced(&approval.namespace().unwrap_or_default());
     match replace_status(&api, approval, approval.status.as_ref(), &status).await {
         // Somebody else said it already.

@@ -29,7 +29,9 @@ pub fn dependants(context: &Context, changed: &Department) -> Vec<ObjectRef<Depa
         .into_iter()
         .filter(|d| {
             let own = d.name_any();
-            own != name && (d.spec.parent.as_deref() == Some(&name) || tree.chain(&own).is_ok_and(|chain| chain.contains(&name)))
+            own != name
+                && (d.spec.parent.as_deref() == Some(&name)
+                    || tree.chain(&own).is_ok_and(|chain| chain.contains(&name)))
         })
         .map(|d| ObjectRef::from_obj(d.as_ref()))
         .collect()
@@ -146,7 +148,10 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
         .departments
         .all()
         .iter()
-        .filter(|d| d.spec.parent.as_deref() == Some(&name) || d.status.as_ref().and_then(|s| s.parent.as_deref()) == Some(&name))
+        .filter(|d| {
+            d.spec.parent.as_deref() == Some(&name)
+                || d.status.as_ref().and_then(|s| s.parent.as_deref()) == Some(&name)
+        })
         .map(|d| d.name_any())
         .collect();
     let charged = context.ledger.charged_at(&name);
@@ -162,7 +167,10 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
     if !charged.is_empty() {
         reasons.push(format!("it or something below it holds charges at {}", charged.join(", ")));
     }
-    let message = format!("the department cannot be deleted: {}; end those first, then the deletion goes on by itself", reasons.join("; "));
+    let message = format!(
+        "the department cannot be deleted: {}; end those first, then the deletion goes on by itself",
+        reasons.join("; ")
+    );
     let before = department.status.clone().unwrap_or_default();
     let mut set = ConditionSet::new(&before.conditions, department.metadata.generation, Timestamp::now());
     set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message);
@@ -173,7 +181,13 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
     Ok(Action::requeue(std::time::Duration::from_secs(10)))
 }
 
-fn report(context: &Context, department: &Department, place: &Place, namespace: Option<&Result<String, String>>, now: Timestamp) -> DepartmentStatus {
+fn report(
+    context: &Context,
+    department: &Department,
+    place: &Place,
+    namespace: Option<&Result<String, String>>,
+    now: Timestamp,
+) -> DepartmentStatus {
     let before = department.status.clone().unwrap_or_default();
     let name = department.name_any();
     let mut set = ConditionSet::new(&before.conditions, department.metadata.generation, now);

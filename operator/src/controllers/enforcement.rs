@@ -18,7 +18,9 @@ fn shipped() -> Vec<Value> {
     SHIPPED
         .split("\n---")
         .filter_map(|document| serde_saphyr::from_str::<Value>(document).ok())
-        .filter(|value| value.get("kind").and_then(Value::as_str).is_some_and(|k| k.starts_with("ValidatingAdmissionPolicy")))
+        .filter(|value| {
+            value.get("kind").and_then(Value::as_str).is_some_and(|k| k.starts_with("ValidatingAdmissionPolicy"))
+        })
         .collect()
 }
 
@@ -33,9 +35,13 @@ fn missing(watches: &Watches, shipped: &[Value]) -> Option<String> {
         };
         let fix = "apply the chart again (helm upgrade) or deploy/hub/policies.yaml";
         match (live, object.get("spec")) {
-            (None, _) => return Some(format!("{kind} {name} is missing, so nobody may decide until it is back; {fix}")),
+            (None, _) => {
+                return Some(format!("{kind} {name} is missing, so nobody may decide until it is back; {fix}"));
+            }
             (Some(live), Some(spec)) if !covers(&live, spec) => {
-                return Some(format!("{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {fix}"));
+                return Some(format!(
+                    "{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {fix}"
+                ));
             }
             _ => {}
         }

@@ -28,7 +28,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 const TRY_SITE: Duration = Duration::from_secs(15);
 
 /// What changed at sites, as grants to look at.
-pub fn touched(context: Arc<Context>, touched: Touched) -> impl Stream<Item = ObjectRef<ResourceGrant>> + Send + 'static {
+pub fn touched(
+    context: Arc<Context>,
+    touched: Touched,
+) -> impl Stream<Item = ObjectRef<ResourceGrant>> + Send + 'static {
     touched.flat_map(move |touch| {
         let refs: Vec<ObjectRef<ResourceGrant>> = match touch {
             Touch::Grant { department, grant } => vec![ObjectRef::new(&grant).within(&format!("dept-{department}"))],
@@ -65,7 +68,8 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
     let api: Api<ResourceGrant> = context.namespaced(&cached.namespace().unwrap_or_default());
     let Some(held) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     let Some(link) = context.links.get(&held.spec.site) else {
-        let message = format!("site {} is not connected; see `kubectl get site {} -o wide`", held.spec.site, held.spec.site);
+        let message =
+            format!("site {} is not connected; see `kubectl get site {} -o wide`", held.spec.site, held.spec.site);
         return not_reached(&api, &held, &message, now).await;
     };
     let ended = match grant::task(&held, now) {
@@ -108,7 +112,13 @@ impl From<SiteError> for StepError {
     }
 }
 
-async fn site_failed(context: &Context, api: &Api<ResourceGrant>, held: &ResourceGrant, error: &SiteError, now: Timestamp) -> Outcome {
+async fn site_failed(
+    context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    error: &SiteError,
+    now: Timestamp,
+) -> Outcome {
     if error.is_transient() {
         return not_reached(api, held, &error.to_string(), now).await;
     }
@@ -119,7 +129,11 @@ async fn site_failed(context: &Context, api: &Api<ResourceGrant>, held: &Resourc
 
 async fn not_reached(api: &Api<ResourceGrant>, held: &ResourceGrant, message: &str, now: Timestamp) -> Outcome {
     let revoking = held.spec.revocation.is_some();
-    let message = if revoking { format!("{message}; the charge stays, and the revocation finishes by itself once the site is back") } else { message.to_owned() };
+    let message = if revoking {
+        format!("{message}; the charge stays, and the revocation finishes by itself once the site is back")
+    } else {
+        message.to_owned()
+    };
     write(api, held, &grant::refused(held, Reason::SiteUnreachable, &message, true, now)).await?;
     Ok(Action::requeue(spread(TRY_SITE, &held.name_any(), 0)))
 }
@@ -136,7 +150,11 @@ async fn rest(context: &Context, held: &ResourceGrant) -> Outcome {
 }
 
 /// Writes a status if it differs.
-pub(crate) async fn write(api: &Api<ResourceGrant>, held: &ResourceGrant, status: &ResourceGrantStatus) -> kube::Result<ResourceGrant> {
+pub(crate) async fn write(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    status: &ResourceGrantStatus,
+) -> kube::Result<ResourceGrant> {
     if held.status.as_ref() == Some(status) {
         return Ok(held.clone());
     }

@@ -29,7 +29,8 @@ pub async fn reconcile(context: Arc<Context>, ledger: Arc<Ledger>) -> Outcome {
         context.events.normal(ledger.as_ref(), "Accept", "Balanced", &note);
         tracing::warn!(site, by = acceptance.by, reason = acceptance.reason, "an administrator accepted the books");
     } else {
-        let note = format!("the books changed since the audit with digest {}; audit again and accept that", acceptance.digest);
+        let note =
+            format!("the books changed since the audit with digest {}; audit again and accept that", acceptance.digest);
         context.events.warn(ledger.as_ref(), "Accept", "TotalsMismatch", &note);
     }
     Ok(Action::await_change())
@@ -47,7 +48,9 @@ where
             object = changes.next() => object,
         };
         let Some(object) = object else { return };
-        let (Some(namespace), name, Some(uid)) = (object.namespace(), object.name_any(), object.uid()) else { continue };
+        let (Some(namespace), name, Some(uid)) = (object.namespace(), object.name_any(), object.uid()) else {
+            continue;
+        };
         let there = watched.get_in(&namespace, &name).is_some_and(|o| o.uid().as_ref() == Some(&uid));
         let holding = context.ledger.all().into_iter().find(|site| !site.booked(&uid).is_zero());
         let (false, Some(site)) = (there, holding) else { continue };
@@ -55,7 +58,9 @@ where
         match context.namespaced::<K>(&namespace).get_opt(&name).await {
             Ok(found) if found.as_ref().and_then(ResourceExt::uid).as_ref() == Some(&uid) => {}
             Ok(_) => site.quarantine(&uid).await,
-            Err(error) => tracing::warn!(%error, name, "cannot tell whether a charged object vanished; the next start of the operator will"),
+            Err(error) => {
+                tracing::warn!(%error, name, "cannot tell whether a charged object vanished; the next start of the operator will")
+            }
         }
     }
 }

@@ -32,10 +32,14 @@ fn plan(object: &ApprovalPolicy, now: Timestamp) -> ApprovalPolicyStatus {
     if faults.is_empty() {
         set.yes(ConditionType::Ready, Reason::Accepted, "in force");
     } else {
-        set.stalled(Reason::ExpressionFailed, format!("{}; until this is corrected, requests that reach it are refused", faults.join("; ")));
+        set.stalled(
+            Reason::ExpressionFailed,
+            format!("{}; until this is corrected, requests that reach it are refused", faults.join("; ")),
+        );
     }
     let stages: Vec<&str> = object.spec.stages.iter().map(|s| s.name.as_str()).collect();
-    let summary = object.spec.auto_approve.as_ref().map_or_else(|| stages.join(" → "), |a| format!("none: {}", a.basis));
+    let summary =
+        object.spec.auto_approve.as_ref().map_or_else(|| stages.join(" → "), |a| format!("none: {}", a.basis));
     ApprovalPolicyStatus {
         observed_generation: object.metadata.generation.unwrap_or_default(),
         summary: zhengyun_domain::condition::cut(summary, 500),

@@ -9,7 +9,9 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::amounts::Limits as LimitsText;
-use zhengyun_crds::quota::{AdoptedLimit, DepartmentQuota, DepartmentQuotaSpec, DepartmentQuotaStatus, SiteUse, UnlistedChildren};
+use zhengyun_crds::quota::{
+    AdoptedLimit, DepartmentQuota, DepartmentQuotaSpec, DepartmentQuotaStatus, SiteUse, UnlistedChildren,
+};
 use zhengyun_crds::{ConditionType, Reason, marks};
 use zhengyun_domain::amounts::{Amounts, Limit, Limits};
 use zhengyun_domain::condition::ConditionSet;
@@ -53,7 +55,11 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
     if quota.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
-    let in_force_differs = quota.status.as_ref().is_none_or(|s| s.adopted != status.adopted || s.unlisted_children != status.unlisted_children || s.conditions != status.conditions);
+    let in_force_differs = quota.status.as_ref().is_none_or(|s| {
+        s.adopted != status.adopted
+            || s.unlisted_children != status.unlisted_children
+            || s.conditions != status.conditions
+    });
     if !in_force_differs && let Some(wait) = reported.wait(&name) {
         return Ok(Action::requeue(wait));
     }
@@ -74,18 +80,30 @@ impl Pace {
         REPORT_PERIOD.checked_sub(last.elapsed()).filter(|wait| !wait.is_zero())
     }
     fn mark(&self, name: &str) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned(), std::time::Instant::now());
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(name.to_owned(), std::time::Instant::now());
     }
 }
 
 fn observe_fault(context: &Context, own: &DepartmentQuota) -> Option<(Reason, String)> {
     let name = own.name_any();
     if context.watches.departments.get(&name).is_none() {
-        return Some((Reason::DepartmentNotFound, format!("metadata.name: there is no department {name}; a quota is named like its department")));
+        return Some((
+            Reason::DepartmentNotFound,
+            format!("metadata.name: there is no department {name}; a quota is named like its department"),
+        ));
     }
     for line in &own.spec.limits {
         if context.watches.sites.get(&line.site).is_none() {
-            return Some((Reason::SiteNotFound, format!("spec.limits[{}].site: there is no site {}; choose one of `kubectl get sites`", line.site, line.site)));
+            return Some((
+                Reason::SiteNotFound,
+                format!(
+                    "spec.limits[{}].site: there is no site {}; choose one of `kubectl get sites`",
+                    line.site, line.site
+                ),
+            ));
         }
     }
     let tree = context.ledger.tree();
@@ -99,7 +117,9 @@ fn observe_fault(context: &Context, own: &DepartmentQuota) -> Option<(Reason, St
         Some(parent) => quotas
             .iter()
             .filter(|q| q.name_any() != name)
-            .filter(|q| tree.chain(&q.name_any()).is_ok_and(|c| nearest(&c).is_some_and(|n| n.name_any() == parent.name_any())))
+            .filter(|q| {
+                tree.chain(&q.name_any()).is_ok_and(|c| nearest(&c).is_some_and(|n| n.name_any() == parent.name_any()))
+            })
             .cloned()
             .collect(),
         None => Vec::new(),
@@ -158,10 +178,13 @@ fn restrict(context: &Context, name: &str, next: &DepartmentQuotaStatus) -> Resu
             }
             continue;
         };
-        ledger.set_line(name, Some(QuotaLine {
-            hard: lower(&current.hard, &wanted.hard),
-            shared_with_unlisted: current.shared_with_unlisted && wanted.shared_with_unlisted,
-        }));
+        ledger.set_line(
+            name,
+            Some(QuotaLine {
+                hard: lower(&current.hard, &wanted.hard),
+                shared_with_unlisted: current.shared_with_unlisted && wanted.shared_with_unlisted,
+            }),
+        );
     }
     Ok(())
 }
@@ -212,7 +235,10 @@ fn report(
         let hard = quota::limits("status.adopted", &line.hard).map_err(|e| ReconcileError::Transient(e.to_string()))?;
         let total = charge.total().map_err(|e| ReconcileError::Transient(e.to_string()))?;
         for s in hard.exceeded_by(&total).map_err(|e| ReconcileError::Transient(e.to_string()))? {
-            over.push(format!("{} at {}: {} is used, the limit is {}, over by {}", s.resource, line.site, s.used, s.limit, s.short_by));
+            over.push(format!(
+                "{} at {}: {} is used, the limit is {}, over by {}",
+                s.resource, line.site, s.used, s.limit, s.short_by
+            ));
         }
         usage.push(site_use(&line.site, &charge, &total, &hard));
     }
@@ -231,13 +257,19 @@ fn report(
     if over.is_empty() {
         set.no(ConditionType::OverLimit, Reason::WithinLimit, "use is within the limits");
     } else {
-        let message = format!("{}; nothing is taken away, and nothing new is granted until use is under the limit", over.join("; "));
+        let message = format!(
+            "{}; nothing is taken away, and nothing new is granted until use is under the limit",
+            over.join("; ")
+        );
         set.yes(ConditionType::OverLimit, Reason::UseAboveLimit, message);
     }
     let unlisted = if fault.is_none() { Some(quota.spec.unlisted_children) } else { before.unlisted_children };
     Ok(DepartmentQuotaStatus {
         observed_generation: quota.metadata.generation.unwrap_or_default(),
-        summary: zhengyun_domain::condition::cut(usage.iter().map(|u| format!("{}: {} %", u.site, u.utilisation_percent)).collect::<Vec<_>>().join(", "), 2000),
+        summary: zhengyun_domain::condition::cut(
+            usage.iter().map(|u| format!("{}: {} %", u.site, u.utilisation_percent)).collect::<Vec<_>>().join(", "),
+            2000,
+        ),
         adopted,
         unlisted_children: unlisted,
         usage,
@@ -288,10 +320,15 @@ async fn remove(context: &Context, own: &DepartmentQuota) -> Outcome {
             return Ok(Action::await_change());
         }
     }
-    let message = format!("the quota cannot be deleted while charges at {} rest on it; revoke them, then the deletion goes on by itself", charged.join(", "));
+    let message = format!(
+        "the quota cannot be deleted while charges at {} rest on it; revoke them, then the deletion goes on by itself",
+        charged.join(", ")
+    );
     let before = own.status.clone().unwrap_or_default();
     let mut set = ConditionSet::new(&before.conditions, own.metadata.generation, Timestamp::now());
-    set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message).keep(ConditionType::Accepted);
+    set.stalled(Reason::InUse, message.clone())
+        .yes(ConditionType::DeletionBlocked, Reason::InUse, message)
+        .keep(ConditionType::Accepted);
     let status = DepartmentQuotaStatus { conditions: set.finish(), ..before };
     if own.status.as_ref() != Some(&status) {
         replace_status(&api, own, own.status.as_ref(), &status).await?;

@@ -48,5 +48,6 @@ pub async fn reconcile(context: Arc<Context>, request: Arc<ResourceRequest>) -> 
 
 /// Waits for a change, or until a time.
 fn until(wake: Option<Timestamp>, now: Timestamp) -> Action {
-    wake.and_then(|at| std::time::Duration::try_from(at.duration_since(now)).ok()).map_or_else(Action::await_change, Action::requeue)
+    wake.and_then(|at| std::time::Duration::try_from(at.duration_since(now)).ok())
+        .map_or_else(Action::await_change, Action::requeue)
 }

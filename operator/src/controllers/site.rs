@@ -98,13 +98,21 @@ async fn remove(context: &Context, site: &Site) -> Outcome {
         return Ok(Action::await_change());
     }
     let charged = context.ledger.site(&name).is_ok_and(|l| !l.books().totals().is_zero());
-    let grants = context.watches.grants.all().iter().filter(|g| g.spec.site == name && super::grant::phase(g) != zhengyun_crds::GrantPhase::Revoked).count();
+    let grants = context
+        .watches
+        .grants
+        .all()
+        .iter()
+        .filter(|g| g.spec.site == name && super::grant::phase(g) != zhengyun_crds::GrantPhase::Revoked)
+        .count();
     if !charged && grants == 0 {
         context.links.drop_site(&name);
         remove_finalizer(&api, site, marks::FINALIZER_SITE).await?;
         return Ok(Action::await_change());
     }
-    let message = format!("the site cannot be deleted while {grants} grants or charges rest on it; revoke them, then the deletion goes on by itself");
+    let message = format!(
+        "the site cannot be deleted while {grants} grants or charges rest on it; revoke them, then the deletion goes on by itself"
+    );
     let before = site.status.clone().unwrap_or_default();
     let mut set = ConditionSet::new(&before.conditions, site.metadata.generation, Timestamp::now());
     set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message);

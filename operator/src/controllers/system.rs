@@ -29,6 +29,13 @@ pub async fn reconcile(context: Arc<Context>, system: Arc<InformationSystem>) ->
 fn plan(system: &InformationSystem, now: Timestamp) -> InformationSystemStatus {
     let before = system.status.clone().unwrap_or_default();
     let mut set = ConditionSet::new(&before.conditions, system.metadata.generation, now);
-    set.yes(ConditionType::Ready, Reason::Accepted, "registered; its protection level and zone are held against the site of every order");
-    InformationSystemStatus { observed_generation: system.metadata.generation.unwrap_or_default(), conditions: set.finish() }
+    set.yes(
+        ConditionType::Ready,
+        Reason::Accepted,
+        "registered; its protection level and zone are held against the site of every order",
+    );
+    InformationSystemStatus {
+        observed_generation: system.metadata.generation.unwrap_or_default(),
+        conditions: set.finish(),
+    }
 }

@@ -43,7 +43,8 @@ pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -
         let books = Books::new(&site, Tree::default(), LimitBook::default());
         let recovery = recover(books, &site, &status, &records).with_context(|| format!("the books of site {site}"))?;
         let digest = audit_digest(&recovery.books);
-        let recorded = Charge::from_text(&status.totals).with_context(|| format!("the totals of the ledger of site {site}"))?;
+        let recorded =
+            Charge::from_text(&status.totals).with_context(|| format!("the totals of the ledger of site {site}"))?;
         let computed = recovery.books.totals();
         let agrees = &recorded == computed && status.quarantine.is_empty() && status.held.is_none();
         all_agree &= agrees;
@@ -51,13 +52,22 @@ pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -
             print,
             "site {site}: {}; ledger reserved {}, granted {}; requests and grants reserved {}, granted {}; sequence {}, epoch {}, digest {digest}",
             if agrees { "balanced" } else { "NOT balanced" },
-            recorded.reserved, recorded.granted, computed.reserved, computed.granted, status.sequence, status.epoch
+            recorded.reserved,
+            recorded.granted,
+            computed.reserved,
+            computed.granted,
+            status.sequence,
+            status.epoch
         )?;
         if let Some(held) = &status.held {
             writeln!(print, "  held: {}: {}", held.reason, held.message)?;
         }
         for quarantined in &status.quarantine {
-            writeln!(print, "  vanished: {} {}/{}", quarantined.object.kind, quarantined.object.namespace, quarantined.object.name)?;
+            writeln!(
+                print,
+                "  vanished: {} {}/{}",
+                quarantined.object.kind, quarantined.object.namespace, quarantined.object.name
+            )?;
         }
         if let Some(wanted) = &request.accept {
             accept(&api, &ledger, wanted, &digest, request.reason.as_deref().unwrap_or_default()).await?;
@@ -65,7 +75,10 @@ pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -
         }
     }
     if !seen {
-        bail!("there is no ledger{}; see `kubectl get ledgers`", request.site.as_ref().map(|s| format!(" of site {s}")).unwrap_or_default());
+        bail!(
+            "there is no ledger{}; see `kubectl get ledgers`",
+            request.site.as_ref().map(|s| format!(" of site {s}")).unwrap_or_default()
+        );
     }
     Ok(all_agree)
 }

@@ -14,7 +14,9 @@ pub(crate) enum CommitError {
     #[error("another operator wrote the ledger of site {0}; this one ends")]
     TakenOver(String),
     /// The ledger is gone.
-    #[error("the ledger of site {0} is gone; this operator ends, and the next one holds the site until an administrator accepts its books")]
+    #[error(
+        "the ledger of site {0} is gone; this operator ends, and the next one holds the site until an administrator accepts its books"
+    )]
     Gone(String),
 }
 
@@ -72,7 +74,11 @@ impl LedgerObject {
                 }
                 let there = found.status.clone().unwrap_or_default();
                 let before = self.current.status.clone().unwrap_or_default();
-                if there.epoch == status.epoch && there.holder == status.holder && there.sequence == status.sequence && there.journal == status.journal {
+                if there.epoch == status.epoch
+                    && there.holder == status.holder
+                    && there.sequence == status.sequence
+                    && there.journal == status.journal
+                {
                     self.current = found;
                     return Ok(true);
                 }

@@ -102,7 +102,13 @@ impl LedgerService {
     ///
     /// # Errors
     /// See [`OpenError`]; nothing is charged meanwhile.
-    pub async fn open(self: &Arc<Self>, client: &Client, site: &Site, identity: &str, metrics: &Arc<Metrics>) -> Result<SiteLedger, OpenError> {
+    pub async fn open(
+        self: &Arc<Self>,
+        client: &Client,
+        site: &Site,
+        identity: &str,
+        metrics: &Arc<Metrics>,
+    ) -> Result<SiteLedger, OpenError> {
         let name = site.name_any();
         if let Ok(open) = self.site(&name) {
             return Ok(open);
@@ -132,7 +138,8 @@ impl LedgerService {
         let fresh = fresh.get(&name).await.map_err(hub)?;
         let capacity = fresh.status.as_ref().and_then(|s| s.adopted.as_ref()).map(|a| &a.capacity);
         let limits = adopted_book(&name, capacity, &quotas).map_err(books_error)?;
-        let recovery = recover(Books::new(&name, self.tree(), limits), &name, &status, &records).map_err(books_error)?;
+        let recovery =
+            recover(Books::new(&name, self.tree(), limits), &name, &status, &records).map_err(books_error)?;
         let mut books = recovery.books;
         let charged_before = records.iter().any(|r| r.charge.as_ref().is_some_and(|c| c.site == name));
         status.held = recovery.held;
@@ -175,4 +182,3 @@ fn missing(site: &str, books: &Books) -> Held {
 fn taken_over(error: &CommitError) -> OpenError {
     OpenError::TakenOver(error.to_string())
 }
-

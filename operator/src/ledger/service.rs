@@ -225,6 +225,10 @@ impl LedgerService {
 
     /// Whether a department or anything below it holds a charge, and where.
     pub fn charged_at(&self, department: &str) -> Vec<String> {
-        self.all().into_iter().filter(|site| !site.books().subtree(department).is_zero()).map(|site| site.site.clone()).collect()
+        self.all()
+            .into_iter()
+            .filter(|site| !site.books().subtree(department).is_zero())
+            .map(|site| site.site.clone())
+            .collect()
     }
 }

@@ -38,7 +38,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(object: LedgerObject, status: LedgerStatus, ledger: SiteLedger, queue: mpsc::Receiver<Command>, lost: CancellationToken) -> Self {
+    pub(crate) fn new(
+        object: LedgerObject,
+        status: LedgerStatus,
+        ledger: SiteLedger,
+        queue: mpsc::Receiver<Command>,
+        lost: CancellationToken,
+    ) -> Self {
         let journal = status.journal.iter().map(|e| (e.object.uid.clone(), e.clone())).collect();
         Self { object, status, ledger, queue, lost, journal, fence_epoch: None }
     }
@@ -133,7 +139,11 @@ impl Writer {
             self.ledger.metrics.batch_size.get_or_create(&label).observe(replies.len() as f64);
         }
         for (reply, sequence) in replies {
-            let labels = DecisionLabels { site: self.ledger.site.clone(), outcome: "committed".to_owned(), reason: String::new() };
+            let labels = DecisionLabels {
+                site: self.ledger.site.clone(),
+                outcome: "committed".to_owned(),
+                reason: String::new(),
+            };
             self.ledger.metrics.decisions.get_or_create(&labels).inc();
             let _ = reply.send(Ok(sequence));
         }
@@ -220,10 +230,19 @@ impl Writer {
             return false;
         }
         let name = format!("{} {}/{}", entry.object.kind, entry.object.namespace, entry.object.name);
-        tracing::error!(site = self.ledger.site, department = entry.department, object = name, "a charged object vanished; its charge is kept and its department gets nothing new");
+        tracing::error!(
+            site = self.ledger.site,
+            department = entry.department,
+            object = name,
+            "a charged object vanished; its charge is kept and its department gets nothing new"
+        );
         books.quarantine(&entry.department, &name);
         self.journal.remove(uid);
-        self.status.quarantine.push(QuarantinedCharge { object: entry.object, department: entry.department, charge: entry.charge.to_text() });
+        self.status.quarantine.push(QuarantinedCharge {
+            object: entry.object,
+            department: entry.department,
+            charge: entry.charge.to_text(),
+        });
         true
     }
 
@@ -248,7 +267,8 @@ impl Writer {
         let mut set = ConditionSet::new(&self.status.conditions, Some(1), jiff::Timestamp::now());
         match &self.status.held {
             Some(held) => {
-                let reason = Reason::ALL.iter().copied().find(|r| r.as_str() == held.reason).unwrap_or(Reason::TotalsMismatch);
+                let reason =
+                    Reason::ALL.iter().copied().find(|r| r.as_str() == held.reason).unwrap_or(Reason::TotalsMismatch);
                 set.stalled(reason, held.message.clone());
                 set.no(ConditionType::Balanced, reason, held.message.clone());
             }
@@ -276,7 +296,8 @@ impl Writer {
             LedgerError::Busy(_) => Reason::LedgerBusy.as_str(),
             LedgerError::Closed(_) => "Closed",
         };
-        let labels = DecisionLabels { site: self.ledger.site.clone(), outcome: outcome.to_owned(), reason: reason.to_owned() };
+        let labels =
+            DecisionLabels { site: self.ledger.site.clone(), outcome: outcome.to_owned(), reason: reason.to_owned() };
         self.ledger.metrics.decisions.get_or_create(&labels).inc();
     }
 }

@@ -31,7 +31,10 @@ impl Backoff {
 
 /// Spreads a period by up to a quarter, the same way for the same key and round, so that many objects do not come back at once.
 pub fn spread(period: Duration, key: &str, round: u32) -> Duration {
-    let hash = key.bytes().chain(round.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = key
+        .bytes()
+        .chain(round.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let share = u32::try_from(hash % 250).unwrap_or(0);
     period.saturating_add(period.saturating_mul(share) / 1000)
 }

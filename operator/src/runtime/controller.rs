@@ -29,7 +29,9 @@ pub enum ReconcileError {
 impl From<kube::Error> for ReconcileError {
     fn from(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if status.code == 409 => Self::Stale(format!("the object changed meanwhile: {}", status.message)),
+            kube::Error::Api(status) if status.code == 409 => {
+                Self::Stale(format!("the object changed meanwhile: {}", status.message))
+            }
             other => Self::Transient(other.to_string()),
         }
     }
@@ -60,7 +62,11 @@ impl<K: Kind> Triggers<K> {
 
     /// Changes of another kind, mapped to objects of this one.
     #[must_use]
-    pub fn on<T: Kind, I: IntoIterator<Item = ObjectRef<K>>>(mut self, other: &Watched<T>, map: impl Fn(Arc<T>) -> I + Send + 'static) -> Self
+    pub fn on<T: Kind, I: IntoIterator<Item = ObjectRef<K>>>(
+        mut self,
+        other: &Watched<T>,
+        map: impl Fn(Arc<T>) -> I + Send + 'static,
+    ) -> Self
     where
         I::IntoIter: Send + 'static,
     {
@@ -95,12 +101,16 @@ pub async fn run<K, F, Fut>(
     let queue = triggers.streams.take_until(shutdown.cancelled_owned()).map(Ok::<_, std::convert::Infallible>);
     let policy_backoff = Arc::clone(&backoff);
     let wrapped = move |object: Arc<K>, _: Arc<()>| -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        let (metrics, backoff, kind, reconcile) = (Arc::clone(&metrics), Arc::clone(&backoff), kind.clone(), reconcile.clone());
+        let (metrics, backoff, kind, reconcile) =
+            (Arc::clone(&metrics), Arc::clone(&backoff), kind.clone(), reconcile.clone());
         Box::pin(async move {
             let name = key(object.as_ref());
             let started = Instant::now();
             let outcome = reconcile(object).await;
-            metrics.reconcile_seconds.get_or_create(&KindLabel { kind: kind.clone() }).observe(started.elapsed().as_secs_f64());
+            metrics
+                .reconcile_seconds
+                .get_or_create(&KindLabel { kind: kind.clone() })
+                .observe(started.elapsed().as_secs_f64());
             let word = match &outcome {
                 Ok(_) => "ok",
                 Err(ReconcileError::Transient(_)) => "transient",
@@ -109,7 +119,9 @@ pub async fn run<K, F, Fut>(
             metrics.reconciles.get_or_create(&ReconcileLabels { kind: kind.clone(), outcome: word.to_owned() }).inc();
             match &outcome {
                 Ok(_) => backoff.succeed(&name),
-                Err(ReconcileError::Transient(why)) => tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again"),
+                Err(ReconcileError::Transient(why)) => {
+                    tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again")
+                }
                 Err(ReconcileError::Stale(why)) => tracing::debug!(kind, object = name, why, "looked at again"),
             }
             outcome

@@ -17,7 +17,10 @@ impl std::fmt::Debug for Events {
 impl Events {
     /// One recorder for all controllers: it aggregates repeated Events.
     pub fn new(client: Client, identity: &str) -> Self {
-        Self(Recorder::new(client, Reporter { controller: "zhengyun-operator".to_owned(), instance: Some(identity.to_owned()) }))
+        Self(Recorder::new(
+            client,
+            Reporter { controller: "zhengyun-operator".to_owned(), instance: Some(identity.to_owned()) },
+        ))
     }
 
     /// Says that something was refused or failed. Returns at once; an Event that cannot be written is not worth a failure.
@@ -30,7 +33,14 @@ impl Events {
         self.publish(object, EventType::Normal, action, reason, note);
     }
 
-    fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, type_: EventType, action: &str, reason: &str, note: &str) {
+    fn publish<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        action: &str,
+        reason: &str,
+        note: &str,
+    ) {
         let event = Event {
             type_,
             reason: reason.to_owned(),

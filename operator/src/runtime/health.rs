@@ -32,7 +32,12 @@ impl Readiness {
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, readiness: Arc<Readiness>, shutdown: CancellationToken) -> Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    shutdown: CancellationToken,
+) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("--metrics-listen {address}: cannot listen there; choose a free address"))?;
@@ -41,17 +46,32 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, readiness: Arc<Re
         .route(
             "/readyz",
             get(move || async move {
-                if readiness.get() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "watches are not filled yet") }
+                if readiness.get() {
+                    (StatusCode::OK, "ok")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "watches are not filled yet")
+                }
             }),
         )
         .route("/metrics", get(move || exposition(Arc::clone(&metrics))));
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await.context("serve health and metrics")
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .context("serve health and metrics")
 }
 
 async fn exposition(metrics: Arc<Metrics>) -> impl IntoResponse {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &metrics.registry) {
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "metrics cannot be encoded".to_owned()),
+        Ok(()) => (
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+            text,
+        ),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+            "metrics cannot be encoded".to_owned(),
+        ),
     }
 }

@@ -40,12 +40,15 @@ impl Debug for Hub {
 pub async fn connect(kubeconfig: Option<&Path>, crash: Option<Arc<CrashSwitch>>) -> Result<Hub> {
     let config = match kubeconfig {
         Some(path) => {
-            let text = Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}: cannot be read", path.display()))?;
+            let text = Kubeconfig::read_from(path)
+                .with_context(|| format!("--kubeconfig {}: cannot be read", path.display()))?;
             Config::from_custom_kubeconfig(text, &KubeConfigOptions::default())
                 .await
                 .with_context(|| format!("--kubeconfig {}: cannot be used", path.display()))?
         }
-        None => Config::incluster().context("no --kubeconfig was given and this is not a pod; give --kubeconfig FILE or set ZHENGYUN_KUBECONFIG")?,
+        None => Config::incluster().context(
+            "no --kubeconfig was given and this is not a pod; give --kubeconfig FILE or set ZHENGYUN_KUBECONFIG",
+        )?,
     };
     let mut calls = config.clone();
     // The client's own retry repeats POST, so it is off; ours sits where the meaning of a call is known.
@@ -112,7 +115,9 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         // Leases are written all the time and by themselves; counting them would make the n-th write another one each time.
-        let counts = !matches!(*request.method(), http::Method::GET) && !request.uri().path().contains("/leases/") && !request.uri().path().contains("accessreviews");
+        let counts = !matches!(*request.method(), http::Method::GET)
+            && !request.uri().path().contains("/leases/")
+            && !request.uri().path().contains("accessreviews");
         let answer = self.inner.call(request);
         let switch = Arc::clone(&self.switch);
         Box::pin(async move {

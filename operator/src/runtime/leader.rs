@@ -27,7 +27,12 @@ impl Leadership {
     ///
     /// # Errors
     /// When the Lease cannot be made or read.
-    pub async fn acquire(client: Client, identity: &str, seconds: u64, shutdown: &CancellationToken) -> Result<Option<Self>> {
+    pub async fn acquire(
+        client: Client,
+        identity: &str,
+        seconds: u64,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Self>> {
         let manager = LeaseManagerBuilder::new(client, LEASE)
             .with_namespace(marks::SYSTEM_NAMESPACE)
             .with_identity(identity)

@@ -56,14 +56,21 @@ async fn operate(args: Args) -> Result<()> {
     watch_signals(shutdown.clone())?;
     let metrics = Metrics::new();
     let readiness = Arc::new(Readiness::default());
-    let serving = tokio::spawn(health::serve(args.metrics_listen, Arc::clone(&metrics), Arc::clone(&readiness), shutdown.clone()));
+    let serving = tokio::spawn(health::serve(
+        args.metrics_listen,
+        Arc::clone(&metrics),
+        Arc::clone(&readiness),
+        shutdown.clone(),
+    ));
     tokio::task::yield_now().await;
-    let hub = hub::connect(args.connection.kubeconfig.as_deref(), args.crash_after_writes.map(CrashSwitch::new)).await?;
+    let hub =
+        hub::connect(args.connection.kubeconfig.as_deref(), args.crash_after_writes.map(CrashSwitch::new)).await?;
     let identity = args.identity.clone().unwrap_or_else(default_identity);
     tracing::info!(identity, version = env!("CARGO_PKG_VERSION"), "waiting to lead");
     // Standing by is being ready: a second replica must not look broken.
     readiness.set();
-    let Some(mut leadership) = Leadership::acquire(hub.calls.clone(), &identity, args.lease_seconds, &shutdown).await? else {
+    let Some(mut leadership) = Leadership::acquire(hub.calls.clone(), &identity, args.lease_seconds, &shutdown).await?
+    else {
         return Ok(());
     };
     tracing::info!(identity, "leading");
@@ -86,10 +93,17 @@ async fn operate(args: Args) -> Result<()> {
     outcome
 }
 
-async fn lead(args: &Args, hub: Hub, identity: &str, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
+async fn lead(
+    args: &Args,
+    hub: Hub,
+    identity: &str,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
     let watched = start_watches(&hub, metrics, stop);
     let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
-    let system = namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
+    let system =
+        namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
     let (links, touched) = SiteLinks::new(Arc::clone(metrics), stop.clone());
     // Controllers subscribe before anything is awaited again, so that no change is missed.
     let context = Arc::new(Context {
@@ -105,8 +119,16 @@ async fn lead(args: &Args, hub: Hub, identity: &str, metrics: &Arc<Metrics>, sto
     });
     let triggers = all_triggers(&context, touched);
     let vanishing = vec![
-        tokio::spawn(controllers::ledger::watch_vanishing(Arc::clone(&context), context.watches.requests.clone(), stop.clone())),
-        tokio::spawn(controllers::ledger::watch_vanishing(Arc::clone(&context), context.watches.grants.clone(), stop.clone())),
+        tokio::spawn(controllers::ledger::watch_vanishing(
+            Arc::clone(&context),
+            context.watches.requests.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(controllers::ledger::watch_vanishing(
+            Arc::clone(&context),
+            context.watches.grants.clone(),
+            stop.clone(),
+        )),
     ];
     filled(&context).await;
     for department in context.watches.departments.all() {
@@ -186,13 +208,20 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
     let c = || Arc::clone(context);
     let (a, b, d, e, f, g, h, i, j, k) = (c(), c(), c(), c(), c(), c(), c(), c(), c(), c());
     AllTriggers {
-        departments: Triggers::own(&w.departments).on(&w.departments, move |changed| controllers::department::dependants(&a, &changed)),
+        departments: Triggers::own(&w.departments)
+            .on(&w.departments, move |changed| controllers::department::dependants(&a, &changed)),
         quotas: Triggers::own(&w.quotas)
-            .on(&w.departments, move |_| b.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>())
-            .on(&w.quotas, move |_| d.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>())
+            .on(&w.departments, move |_| {
+                b.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
+            })
+            .on(&w.quotas, move |_| {
+                d.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
+            })
             .on(&w.requests, move |r| controllers::quota::above(&e, department_of(&r.namespace().unwrap_or_default())))
             .on(&w.grants, move |r| controllers::quota::above(&f, department_of(&r.namespace().unwrap_or_default()))),
-        sites: Triggers::own(&w.sites).on(&w.grants, |grant| [ObjectRef::new(&grant.spec.site)]).on(&w.ledgers, |ledger| [ObjectRef::new(&ledger.spec.site)]),
+        sites: Triggers::own(&w.sites)
+            .on(&w.grants, |grant| [ObjectRef::new(&grant.spec.site)])
+            .on(&w.ledgers, |ledger| [ObjectRef::new(&ledger.spec.site)]),
         items: Triggers::own(&w.items),
         systems: Triggers::own(&w.systems),
         policies: Triggers::own(&w.policies),
@@ -202,7 +231,10 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             .on(&w.grants, |g| {
                 let namespace = g.namespace().unwrap_or_default();
                 let ending = g.spec.revocation.as_ref().map(|r| ObjectRef::new(&r.request.name).within(&namespace));
-                [Some(ObjectRef::new(&g.spec.request.name).within(&namespace)), ending].into_iter().flatten().collect::<Vec<_>>()
+                [Some(ObjectRef::new(&g.spec.request.name).within(&namespace)), ending]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
             })
             .on(&w.items, move |item| {
                 let name = item.name_any();
@@ -210,13 +242,20 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             })
             .on(&w.systems, move |system| {
                 let (name, namespace) = (system.name_any(), system.namespace());
-                controllers::request::open_requests(&h, |r| r.namespace() == namespace && r.spec.order.system.as_deref() == Some(&name))
+                controllers::request::open_requests(&h, |r| {
+                    r.namespace() == namespace && r.spec.order.system.as_deref() == Some(&name)
+                })
             })
             .on(&w.policies, move |_| controllers::request::open_requests(&i, |_| true))
             .on(&w.admission, move |_| controllers::request::open_requests(&j, |_| true))
             .on(&w.bindings, move |_| controllers::request::open_requests(&k, |_| true)),
         grants: Triggers::own(&w.grants)
-            .on(&w.requests, |r| r.status.as_ref().and_then(|s| s.grant.clone()).map(|name| ObjectRef::new(&name).within(&r.namespace().unwrap_or_default())))
+            .on(&w.requests, |r| {
+                r.status
+                    .as_ref()
+                    .and_then(|s| s.grant.clone())
+                    .map(|name| ObjectRef::new(&name).within(&r.namespace().unwrap_or_default()))
+            })
             .from_stream(controllers::grant::touched(Arc::clone(context), touched)),
         ledgers: Triggers::own(&w.ledgers),
     }
@@ -230,9 +269,14 @@ impl AllTriggers {
             ($watched:expr, $triggers:expr, $concurrency:expr, $reconcile:expr) => {{
                 let context = Arc::clone(context);
                 let reconcile = $reconcile;
-                tokio::spawn(controller::run($watched.clone(), $triggers, $concurrency, Arc::clone(&context.metrics), stop.clone(), move |object| {
-                    reconcile(Arc::clone(&context), object)
-                }))
+                tokio::spawn(controller::run(
+                    $watched.clone(),
+                    $triggers,
+                    $concurrency,
+                    Arc::clone(&context.metrics),
+                    stop.clone(),
+                    move |object| reconcile(Arc::clone(&context), object),
+                ))
             }};
         }
         vec![

@@ -16,8 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::{KindLabel, Metrics};
 
 /// What every watched kind is.
-pub trait Kind: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {}
-impl<K> Kind for K where K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {}
+pub trait Kind:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
+}
+impl<K> Kind for K where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
+}
 
 /// A watched kind.
 #[derive(Debug)]
@@ -127,7 +133,10 @@ async fn report_undecodable<K: Kind>(client: &Client, invalid: &kube::core::erro
         None => Api::all_with(client.clone(), &resource),
     };
     let Some(name) = invalid.metadata.name.as_deref() else { return };
-    let message = format!("the operator cannot read this object: {}; correct the field, then it goes on by itself", invalid.error);
+    let message = format!(
+        "the operator cannot read this object: {}; correct the field, then it goes on by itself",
+        invalid.error
+    );
     let patch = serde_json::json!({
         "metadata": { "uid": invalid.metadata.uid, "resourceVersion": invalid.metadata.resource_version },
         "status": { "conditions": [{

@@ -41,8 +41,12 @@ impl Failure {
     pub(super) fn unexpected(self, link: &SiteLink, what: &str) -> SiteError {
         match self {
             Self::Site(error) => error,
-            Self::Answer(status) if status.code == 409 => SiteError::Changed { site: link.name().to_owned(), what: what.to_owned() },
-            Self::Answer(status) => SiteError::Refused { site: link.name().to_owned(), what: what.to_owned(), cause: said(&status) },
+            Self::Answer(status) if status.code == 409 => {
+                SiteError::Changed { site: link.name().to_owned(), what: what.to_owned() }
+            }
+            Self::Answer(status) => {
+                SiteError::Refused { site: link.name().to_owned(), what: what.to_owned(), cause: said(&status) }
+            }
         }
     }
 }
@@ -120,7 +124,8 @@ impl SiteLink {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(kube::Error::Api(status))) => Err(judged(site, what, status)),
             Ok(Err(kube::Error::SerdeError(error))) => {
-                Err(SiteError::Failing { site, what, cause: format!("the answer cannot be understood: {error}") }.into())
+                Err(SiteError::Failing { site, what, cause: format!("the answer cannot be understood: {error}") }
+                    .into())
             }
             Ok(Err(error)) => Err(unreachable(root_cause(&error)).into()),
         }
@@ -137,9 +142,15 @@ impl SiteLink {
     }
 
     /// Lists everything from the newest state, all pages of it.
-    pub(super) async fn list(&self, at: &Collection, labels: Option<&str>, detail: Detail) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(
+        &self,
+        at: &Collection,
+        labels: Option<&str>,
+        detail: Detail,
+    ) -> Result<Vec<Value>, Failure> {
         let what = format!("LIST {}", at.title);
-        let mut page = ListParams { limit: Some(PAGE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        let mut page =
+            ListParams { limit: Some(PAGE), label_selector: labels.map(str::to_owned), ..ListParams::default() };
         let mut all = Vec::new();
         loop {
             let request = match detail {
@@ -282,7 +293,11 @@ pub(super) fn label<'a>(object: &'a Value, key: &str) -> &'a str {
 
 /// The epoch that an object was last written with.
 pub(super) fn stamped(object: &Value) -> &str {
-    object.pointer("/metadata/annotations").and_then(|a| a.get(marks::ANNOTATION_EPOCH)).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer("/metadata/annotations")
+        .and_then(|a| a.get(marks::ANNOTATION_EPOCH))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// `metadata` of a merge patch that lands on exactly the object that was read, with the epoch on it.

@@ -34,7 +34,13 @@ impl SiteDriver for SiteLink {
         dry_run::dry_run(self, objects).await
     }
 
-    async fn freeze(&self, desired: &[Desired], inventory: &[InventoryEntry], grant_uid: &str, namespace: &str) -> Result<Applied, SiteError> {
+    async fn freeze(
+        &self,
+        desired: &[Desired],
+        inventory: &[InventoryEntry],
+        grant_uid: &str,
+        namespace: &str,
+    ) -> Result<Applied, SiteError> {
         freeze::freeze(self, desired, inventory, grant_uid, namespace).await
     }
 
@@ -42,7 +48,12 @@ impl SiteDriver for SiteLink {
         remove::claims(self, namespace, inventory).await
     }
 
-    async fn remove(&self, namespace: &str, inventory: &[InventoryEntry], grant_uid: &str) -> Result<Removal, SiteError> {
+    async fn remove(
+        &self,
+        namespace: &str,
+        inventory: &[InventoryEntry],
+        grant_uid: &str,
+    ) -> Result<Removal, SiteError> {
         remove::remove(self, namespace, inventory, grant_uid).await
     }
 

@@ -65,10 +65,19 @@ pub trait SiteDriver {
     ) -> impl Future<Output = Result<Applied, SiteError>> + Send;
 
     /// Every claim on storage in the namespace, to be written down before [`SiteDriver::remove`].
-    fn claims(&self, namespace: &str, inventory: &[InventoryEntry]) -> impl Future<Output = Result<Vec<ClaimRecord>, SiteError>> + Send;
+    fn claims(
+        &self,
+        namespace: &str,
+        inventory: &[InventoryEntry],
+    ) -> impl Future<Output = Result<Vec<ClaimRecord>, SiteError>> + Send;
 
     /// Removes what was delivered: workloads, then data, then the namespace. A namespace that is not the grant's is left alone.
-    fn remove(&self, namespace: &str, inventory: &[InventoryEntry], grant_uid: &str) -> impl Future<Output = Result<Removal, SiteError>> + Send;
+    fn remove(
+        &self,
+        namespace: &str,
+        inventory: &[InventoryEntry],
+        grant_uid: &str,
+    ) -> impl Future<Output = Result<Removal, SiteError>> + Send;
 
     /// Looks for anything that is left, by reads that the API server answers from the newest state only.
     fn prove_zero(

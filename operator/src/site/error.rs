@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SiteError {
     /// No answer came: connection, TLS or time.
-    #[error("site {site} does not answer ({what}: {cause}); check the network and the API server there, everything goes on by itself once it answers")]
+    #[error(
+        "site {site} does not answer ({what}: {cause}); check the network and the API server there, everything goes on by itself once it answers"
+    )]
     Unreachable {
         /// Site.
         site: String,
@@ -14,7 +16,9 @@ pub enum SiteError {
         cause: String,
     },
     /// The site answered, but with a failure of its own; a part of it is down or busy.
-    #[error("site {site} failed ({what}: {cause}); it is tried again, look at the API server and the webhooks there if it stays")]
+    #[error(
+        "site {site} failed ({what}: {cause}); it is tried again, look at the API server and the webhooks there if it stays"
+    )]
     Failing {
         /// Site.
         site: String,
@@ -48,13 +52,17 @@ pub enum SiteError {
         cause: String,
     },
     /// Identity or fence of the site are not confirmed, so nothing is written there.
-    #[error("nothing is written to site {site} until its identity and its fence are confirmed; see `kubectl get site {site} -o wide`")]
+    #[error(
+        "nothing is written to site {site} until its identity and its fence are confirmed; see `kubectl get site {site} -o wide`"
+    )]
     NotConfirmed {
         /// Site.
         site: String,
     },
     /// The site's admission policy does not keep older operators out.
-    #[error("site {site} does not refuse writes of an older operator ({cause}); install the site's admission policies (deploy/site) there")]
+    #[error(
+        "site {site} does not refuse writes of an older operator ({cause}); install the site's admission policies (deploy/site) there"
+    )]
     NotFenced {
         /// Site.
         site: String,
@@ -84,7 +92,10 @@ pub enum SiteError {
 impl SiteError {
     /// Whether trying again can help without anybody doing something.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Failing { .. } | Self::Changed { .. } | Self::NotConfirmed { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Failing { .. } | Self::Changed { .. } | Self::NotConfirmed { .. }
+        )
     }
 
     /// Whether a newer operator has taken over, so that this one must end.

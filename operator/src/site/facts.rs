@@ -32,9 +32,17 @@ pub async fn version(link: &SiteLink) -> Result<String, SiteError> {
 
 /// UID of the site's `kube-system` namespace: which cluster it is.
 pub async fn cluster_uid(link: &SiteLink) -> Result<String, SiteError> {
-    let refused = |cause: &str| SiteError::Refused { site: link.name().to_owned(), what: "GET Namespace kube-system".to_owned(), cause: cause.to_owned() };
-    let found = link.get(&Collection::namespaces(), "kube-system").await.map_err(|f| f.unexpected(link, "GET Namespace kube-system"))?;
-    let system = found.ok_or_else(|| refused("there is no such namespace, so the cluster cannot be told from another"))?;
+    let refused = |cause: &str| SiteError::Refused {
+        site: link.name().to_owned(),
+        what: "GET Namespace kube-system".to_owned(),
+        cause: cause.to_owned(),
+    };
+    let found = link
+        .get(&Collection::namespaces(), "kube-system")
+        .await
+        .map_err(|f| f.unexpected(link, "GET Namespace kube-system"))?;
+    let system =
+        found.ok_or_else(|| refused("there is no such namespace, so the cluster cannot be told from another"))?;
     match text(&system, "/metadata/uid") {
         "" => Err(refused("it has no UID")),
         uid => Ok(uid.to_owned()),
@@ -67,8 +75,12 @@ pub async fn allocatable(link: &SiteLink) -> Result<Option<Amounts>, SiteError> 
 fn offered(node: &Value) -> Result<Amounts, String> {
     let mut offered = Amounts::new();
     for resource in ["cpu", "memory"] {
-        let Some(amount) = node.pointer("/status/allocatable").and_then(|a| a.get(resource)).and_then(Value::as_str) else { continue };
-        let amount: Quantity = amount.parse().map_err(|e: zhengyun_domain::quantity::QuantityError| format!("{resource}: {e}"))?;
+        let Some(amount) = node.pointer("/status/allocatable").and_then(|a| a.get(resource)).and_then(Value::as_str)
+        else {
+            continue;
+        };
+        let amount: Quantity =
+            amount.parse().map_err(|e: zhengyun_domain::quantity::QuantityError| format!("{resource}: {e}"))?;
         offered.set(ResourceName::try_from(resource).map_err(|e| e.to_string())?, amount);
     }
     Ok(offered)
@@ -77,7 +89,10 @@ fn offered(node: &Value) -> Result<Amounts, String> {
 /// Every namespace at the site that says it belongs to a grant.
 pub async fn sweep(link: &SiteLink) -> Result<Vec<Labelled>, SiteError> {
     let selector = marks::LABEL_GRANT_UID;
-    let found = link.list(&Collection::namespaces(), Some(selector), Detail::Metadata).await.map_err(|f| f.unexpected(link, "LIST Namespace"))?;
+    let found = link
+        .list(&Collection::namespaces(), Some(selector), Detail::Metadata)
+        .await
+        .map_err(|f| f.unexpected(link, "LIST Namespace"))?;
     let labelled = |namespace: &Value| Labelled {
         department: label(namespace, marks::LABEL_DEPARTMENT).to_owned(),
         grant: label(namespace, marks::LABEL_GRANT).to_owned(),

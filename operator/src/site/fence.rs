@@ -102,7 +102,11 @@ fn standing(link: &SiteLink, live: &Value, hub_uid: &str) -> Result<Standing, Si
         (_, epoch) => epoch.parse().map(Standing::At).map_err(|_| SiteError::Refused {
             site: link.name().to_owned(),
             what: "GET fence".to_owned(),
-            cause: format!("data.epoch of ConfigMap {}/{} is no number; repair it there by hand", marks::SYSTEM_NAMESPACE, marks::FENCE_NAME),
+            cause: format!(
+                "data.epoch of ConfigMap {}/{} is no number; repair it there by hand",
+                marks::SYSTEM_NAMESPACE,
+                marks::FENCE_NAME
+            ),
         }),
     }
 }

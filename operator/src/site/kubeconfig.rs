@@ -68,7 +68,10 @@ pub struct Credential {
 enum Proof {
     Token(String),
     /// As it stands in the kubeconfig: base64 of PEM.
-    Certificate { certificate: String, key: String },
+    Certificate {
+        certificate: String,
+        key: String,
+    },
 }
 
 impl fmt::Debug for Credential {
@@ -77,7 +80,11 @@ impl fmt::Debug for Credential {
             Proof::Token(_) => "token",
             Proof::Certificate { .. } => "certificate",
         };
-        f.debug_struct("Credential").field("server", &self.server).field("proof", &proof).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("server", &self.server)
+            .field("proof", &proof)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +93,13 @@ impl Credential {
     pub fn read(text: &str) -> Result<Self, ConnectError> {
         let root = parse(text)?;
         let context = current(&root, "contexts", "context", text_at(&root, "current-context"), "current-context")?;
-        let cluster = current(&root, "clusters", "cluster", text_at(context.body, "cluster"), &format!("{}.cluster", context.path))?;
+        let cluster = current(
+            &root,
+            "clusters",
+            "cluster",
+            text_at(context.body, "cluster"),
+            &format!("{}.cluster", context.path),
+        )?;
         let user = current(&root, "users", "user", text_at(context.body, "user"), &format!("{}.user", context.path))?;
         refuse_extras(&cluster, CLUSTER_FIELDS)?;
         refuse_extras(&user, USER_FIELDS)?;
@@ -124,10 +137,17 @@ impl Credential {
     fn config(&self) -> Result<Config, ConnectError> {
         let auth = match &self.proof {
             Proof::Token(token) => json!({ "token": token }),
-            Proof::Certificate { certificate, key } => json!({ "client-certificate-data": certificate, "client-key-data": key }),
+            Proof::Certificate { certificate, key } => {
+                json!({ "client-certificate-data": certificate, "client-key-data": key })
+            }
         };
-        let auth: AuthInfo = serde_json::from_value(auth)
-            .map_err(|_| ConnectError::field("users[].user", "cannot be used", "write a token, or client-certificate-data and client-key-data"))?;
+        let auth: AuthInfo = serde_json::from_value(auth).map_err(|_| {
+            ConnectError::field(
+                "users[].user",
+                "cannot be used",
+                "write a token, or client-certificate-data and client-key-data",
+            )
+        })?;
         let mut config = Config::new(self.server.clone());
         config.root_cert = Some(self.authorities.clone());
         config.auth_info = auth;
@@ -159,7 +179,13 @@ struct Entry<'a> {
 }
 
 /// Finds the entry that the current context leads to.
-fn current<'a>(root: &'a Value, list: &str, key: &str, name: Option<&str>, named_by: &str) -> Result<Entry<'a>, ConnectError> {
+fn current<'a>(
+    root: &'a Value,
+    list: &str,
+    key: &str,
+    name: Option<&str>,
+    named_by: &str,
+) -> Result<Entry<'a>, ConnectError> {
     let fix = "name an entry that exists";
     let name = name.filter(|n| !n.is_empty()).ok_or_else(|| ConnectError::field(named_by, "is missing", fix))?;
     let shown = cut(name);
@@ -186,7 +212,8 @@ const HARMLESS: &[&str] = &["extensions", "disable-compression"];
 fn refuse_extras(entry: &Entry<'_>, taken: &[&str]) -> Result<(), ConnectError> {
     let empty = Map::new();
     for (field, value) in entry.body.as_object().unwrap_or(&empty) {
-        let without_effect = value.is_null() || matches!(value, Value::String(s) if s.is_empty()) || *value == json!(false);
+        let without_effect =
+            value.is_null() || matches!(value, Value::String(s) if s.is_empty()) || *value == json!(false);
         if taken.contains(&field.as_str()) || HARMLESS.contains(&field.as_str()) || without_effect {
             continue;
         }
@@ -200,16 +227,35 @@ fn reason_of_refusal(field: &str, value: &Value) -> (String, &'static str) {
     let said = |inner: &str| value.get(inner).and_then(Value::as_str).map(cut).unwrap_or_default();
     let path = || value.as_str().map(cut).unwrap_or_default();
     match field {
-        "exec" => (format!("runs the program \"{}\" here, which is not allowed", said("command")), "write the token of a ServiceAccount instead"),
-        "auth-provider" => (format!("\"{}\" needs a plugin, which is not allowed", said("name")), "write the token of a ServiceAccount instead"),
+        "exec" => (
+            format!("runs the program \"{}\" here, which is not allowed", said("command")),
+            "write the token of a ServiceAccount instead",
+        ),
+        "auth-provider" => (
+            format!("\"{}\" needs a plugin, which is not allowed", said("name")),
+            "write the token of a ServiceAccount instead",
+        ),
         "tokenFile" => (format!("\"{}\" is a file, which is not read", path()), "write the token itself as token"),
-        "client-certificate" => (format!("\"{}\" is a file, which is not read", path()), "embed it as client-certificate-data"),
+        "client-certificate" => {
+            (format!("\"{}\" is a file, which is not read", path()), "embed it as client-certificate-data")
+        }
         "client-key" => (format!("\"{}\" is a file, which is not read", path()), "embed it as client-key-data"),
-        "certificate-authority" => (format!("\"{}\" is a file, which is not read", path()), "embed it as certificate-authority-data"),
-        "insecure-skip-tls-verify" => ("true is not allowed".to_owned(), "leave it out and embed certificate-authority-data"),
-        "proxy-url" => ("a proxy is not allowed".to_owned(), "leave it out and give an address that is reached directly"),
-        "tls-server-name" => ("another name than the server's is not allowed".to_owned(), "leave it out and use a server address that the certificate is for"),
-        "username" | "password" => ("basic authentication is not allowed".to_owned(), "write the token of a ServiceAccount instead"),
+        "certificate-authority" => {
+            (format!("\"{}\" is a file, which is not read", path()), "embed it as certificate-authority-data")
+        }
+        "insecure-skip-tls-verify" => {
+            ("true is not allowed".to_owned(), "leave it out and embed certificate-authority-data")
+        }
+        "proxy-url" => {
+            ("a proxy is not allowed".to_owned(), "leave it out and give an address that is reached directly")
+        }
+        "tls-server-name" => (
+            "another name than the server's is not allowed".to_owned(),
+            "leave it out and use a server address that the certificate is for",
+        ),
+        "username" | "password" => {
+            ("basic authentication is not allowed".to_owned(), "write the token of a ServiceAccount instead")
+        }
         f if f == "as" || f.starts_with("as-") => ("impersonation is not allowed".to_owned(), "leave it out"),
         _ => ("the field is not known".to_owned(), "leave it out"),
     }
@@ -219,7 +265,8 @@ fn server(cluster: &Entry<'_>) -> Result<Uri, ConnectError> {
     let field = format!("{}.server", cluster.path);
     let fix = "write the API server's address, such as https://10.0.0.1:6443";
     let wrong = |problem: String| ConnectError::field(&field, problem, fix);
-    let text = text_at(cluster.body, "server").filter(|s| !s.is_empty()).ok_or_else(|| wrong("is missing".to_owned()))?;
+    let text =
+        text_at(cluster.body, "server").filter(|s| !s.is_empty()).ok_or_else(|| wrong("is missing".to_owned()))?;
     let uri: Uri = text.parse().map_err(|_| wrong("is not an address".to_owned()))?;
     let authority = uri.authority().ok_or_else(|| wrong("is not an address with scheme and host".to_owned()))?;
     if authority.as_str().contains('@') {
@@ -238,21 +285,29 @@ fn authorities(cluster: &Entry<'_>) -> Result<Vec<Vec<u8>>, ConnectError> {
     let field = format!("{}.certificate-authority-data", cluster.path);
     let fix = "embed the CA certificate of the API server: base64 of PEM";
     let wrong = |problem: &str| ConnectError::field(&field, problem, fix);
-    let text = text_at(cluster.body, "certificate-authority-data").filter(|s| !s.is_empty()).ok_or_else(|| wrong("is missing"))?;
+    let text = text_at(cluster.body, "certificate-authority-data")
+        .filter(|s| !s.is_empty())
+        .ok_or_else(|| wrong("is missing"))?;
     let pem = unbase64(text).ok_or_else(|| wrong("is not base64"))?;
-    let certificates: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_slice_iter(&pem).map(|c| c.map(|c| c.to_vec())).collect();
+    let certificates: Result<Vec<Vec<u8>>, _> =
+        CertificateDer::pem_slice_iter(&pem).map(|c| c.map(|c| c.to_vec())).collect();
     let certificates = certificates.map_err(|_| wrong("is not PEM"))?;
     if certificates.is_empty() { Err(wrong("holds no certificate")) } else { Ok(certificates) }
 }
 
 fn proof(user: &Entry<'_>) -> Result<Proof, ConnectError> {
     let given = |name: &str| text_at(user.body, name).map(str::trim).filter(|t| !t.is_empty());
-    let wrong = |name: &str, problem: &str, fix: &str| ConnectError::field(format!("{}.{name}", user.path), problem, fix);
+    let wrong =
+        |name: &str, problem: &str, fix: &str| ConnectError::field(format!("{}.{name}", user.path), problem, fix);
     match (given("token"), given("client-certificate-data"), given("client-key-data")) {
         (Some(token), None, None) => {
             // A header holds visible ASCII only; the client's own error would come with every call.
             if !token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(wrong("token", "holds spaces or characters that no token has", "write the token of a ServiceAccount"));
+                return Err(wrong(
+                    "token",
+                    "holds spaces or characters that no token has",
+                    "write the token of a ServiceAccount",
+                ));
             }
             Ok(Proof::Token(token.to_owned()))
         }
@@ -260,15 +315,28 @@ fn proof(user: &Entry<'_>) -> Result<Proof, ConnectError> {
             let fix = "embed base64 of PEM";
             let pem = unbase64(certificate).ok_or_else(|| wrong("client-certificate-data", "is not base64", fix))?;
             let parsed: Option<Vec<_>> = CertificateDer::pem_slice_iter(&pem).map(Result::ok).collect();
-            parsed.filter(|c| !c.is_empty()).ok_or_else(|| wrong("client-certificate-data", "holds no certificate in PEM", fix))?;
+            parsed
+                .filter(|c| !c.is_empty())
+                .ok_or_else(|| wrong("client-certificate-data", "holds no certificate in PEM", fix))?;
             let pem = unbase64(key).ok_or_else(|| wrong("client-key-data", "is not base64", fix))?;
-            PrivateKeyDer::from_pem_slice(&pem).map_err(|_| wrong("client-key-data", "holds no private key in PEM", fix))?;
+            PrivateKeyDer::from_pem_slice(&pem)
+                .map_err(|_| wrong("client-key-data", "holds no private key in PEM", fix))?;
             Ok(Proof::Certificate { certificate: certificate.to_owned(), key: key.to_owned() })
         }
-        (None, Some(_), None) => Err(wrong("client-key-data", "is missing beside client-certificate-data", "embed the key")),
-        (None, None, Some(_)) => Err(wrong("client-certificate-data", "is missing beside client-key-data", "embed the certificate")),
-        (None, None, None) => Err(ConnectError::field(&user.path, "holds no token and no client certificate", "write the token of a ServiceAccount as token")),
-        (Some(_), _, _) => Err(ConnectError::field(&user.path, "holds a token and a client certificate", "keep one of the two")),
+        (None, Some(_), None) => {
+            Err(wrong("client-key-data", "is missing beside client-certificate-data", "embed the key"))
+        }
+        (None, None, Some(_)) => {
+            Err(wrong("client-certificate-data", "is missing beside client-key-data", "embed the certificate"))
+        }
+        (None, None, None) => Err(ConnectError::field(
+            &user.path,
+            "holds no token and no client certificate",
+            "write the token of a ServiceAccount as token",
+        )),
+        (Some(_), _, _) => {
+            Err(ConnectError::field(&user.path, "holds a token and a client certificate", "keep one of the two"))
+        }
     }
 }
 

@@ -54,7 +54,10 @@ pub struct SiteLink {
 
 impl fmt::Debug for SiteLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SiteLink").field("name", &self.name).field("credential", &self.credential).finish_non_exhaustive()
+        f.debug_struct("SiteLink")
+            .field("name", &self.name)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
     }
 }
 
@@ -102,11 +105,17 @@ impl SiteLink {
 
     /// Makes sure that objects of a kind are watched.
     pub fn ensure_kind(self: &Arc<Self>, group: &str, version: &str, kind: &str, plural: &str) {
-        let fresh = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert((group.to_owned(), plural.to_owned()));
+        let fresh =
+            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert((group.to_owned(), plural.to_owned()));
         if fresh {
             let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-            let resource =
-                ApiResource { group: group.to_owned(), version: version.to_owned(), api_version, kind: kind.to_owned(), plural: plural.to_owned() };
+            let resource = ApiResource {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                api_version,
+                kind: kind.to_owned(),
+                plural: plural.to_owned(),
+            };
             tokio::spawn(watching::follow(Arc::clone(self), resource));
         }
     }
@@ -287,7 +296,9 @@ impl SiteLinks {
     fn open(&self, site: &str, credential: Credential) -> Result<SiteLink, ConnectError> {
         // The client's own words could repeat parts of the credential.
         let client = |config| {
-            Client::try_from(config).map_err(|_| ConnectError::Unreadable { problem: "no client can be made with its CA and credential".to_owned() })
+            Client::try_from(config).map_err(|_| ConnectError::Unreadable {
+                problem: "no client can be made with its CA and credential".to_owned(),
+            })
         };
         Ok(SiteLink {
             name: site.to_owned(),

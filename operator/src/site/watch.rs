@@ -138,7 +138,9 @@ fn pass_on(link: &SiteLink, event: Event<PartialObjectMeta<DynamicObject>>) {
     match event {
         Event::Apply(object) | Event::Delete(object) => {
             let labels = object.metadata.labels.unwrap_or_default();
-            if let (Some(department), Some(grant)) = (labels.get(marks::LABEL_DEPARTMENT), labels.get(marks::LABEL_GRANT)) {
+            if let (Some(department), Some(grant)) =
+                (labels.get(marks::LABEL_DEPARTMENT), labels.get(marks::LABEL_GRANT))
+            {
                 link.touch(Touch::Grant { department: department.clone(), grant: grant.clone() });
             }
         }
@@ -150,12 +152,19 @@ fn pass_on(link: &SiteLink, event: Event<PartialObjectMeta<DynamicObject>>) {
 
 fn pause_after(link: &SiteLink, resource: &ApiResource, error: &watcher::Error, pause: &mut Pause) -> Duration {
     let cause = match error {
-        watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => cause,
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => cause,
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => return pause.next(&resource.plural),
     };
     match cause {
         kube::Error::Api(status) if (400..500).contains(&status.code) && !matches!(status.code, 410 | 429) => {
-            tracing::warn!(site = link.name(), kind = resource.kind, cause = status.message, "the site refuses a watch; drift of this kind is found by the regular look only");
+            tracing::warn!(
+                site = link.name(),
+                kind = resource.kind,
+                cause = status.message,
+                "the site refuses a watch; drift of this kind is found by the regular look only"
+            );
             spread(REFUSED_PAUSE, &resource.plural, 0)
         }
         kube::Error::Api(_) => pause.next(&resource.plural),

@@ -21,8 +21,14 @@ pub enum Event {
 
 impl Event {
     /// Every event, for exhaustive tests.
-    pub const ALL: [Self; 6] =
-        [Self::Charged, Self::Accepted, Self::Degraded, Self::RevocationOrdered, Self::RevocationUndone, Self::ZeroProven];
+    pub const ALL: [Self; 6] = [
+        Self::Charged,
+        Self::Accepted,
+        Self::Degraded,
+        Self::RevocationOrdered,
+        Self::RevocationUndone,
+        Self::ZeroProven,
+    ];
 }
 
 /// A transition that is not in the table.

@@ -75,23 +75,35 @@ pub fn delivering(grant: &ResourceGrant, delivery: Delivery, now: Timestamp) -> 
             phase = step(phase, Event::Accepted).unwrap_or(phase);
             set.yes(C::Ready, Reason::InService, format!("in service at site {site}"));
         } else {
-            set.yes(C::Ready, Reason::AwaitingConfirmation, "delivered; the department must confirm it: set spec.deliveryConfirmed on the request, or use the API");
+            set.yes(
+                C::Ready,
+                Reason::AwaitingConfirmation,
+                "delivered; the department must confirm it: set spec.deliveryConfirmed on the request, or use the API",
+            );
         }
     } else if delivery.failures.is_empty() {
-        let waiting: Vec<String> = delivery.inventory.iter().filter(|e| e.state != "Ready").take(5).map(describe).collect();
-        let message = format!("{ready} of {count} objects are ready at site {site}; waiting for {}", waiting.join("; "));
+        let waiting: Vec<String> =
+            delivery.inventory.iter().filter(|e| e.state != "Ready").take(5).map(describe).collect();
+        let message =
+            format!("{ready} of {count} objects are ready at site {site}; waiting for {}", waiting.join("; "));
         set.no(C::Delivered, Reason::Provisioning, message.clone());
         set.reconciling(Reason::Provisioning, message);
     } else {
         let message = format!("{ready} of {count} objects are ready at site {site}; {}", delivery.failures.join("; "));
-        let reason = if delivery.failures.iter().any(|f| f.contains("is not ours")) { Reason::ForeignObject } else { Reason::ApplyRefused };
+        let reason = if delivery.failures.iter().any(|f| f.contains("is not ours")) {
+            Reason::ForeignObject
+        } else {
+            Reason::ApplyRefused
+        };
         set.no(C::Delivered, reason, message.clone());
         set.stalled(reason, message);
     }
     if grant.spec.confirm {
         match &delivery.confirmed_by {
             Some(who) => set.yes(C::Confirmed, Reason::AsIntended, format!("confirmed by {who}")),
-            None => set.unknown(C::Confirmed, Reason::AwaitingConfirmation, "the department has not confirmed the delivery"),
+            None => {
+                set.unknown(C::Confirmed, Reason::AwaitingConfirmation, "the department has not confirmed the delivery")
+            }
         };
     }
     ResourceGrantStatus {
@@ -105,7 +117,13 @@ pub fn delivering(grant: &ResourceGrant, delivery: Delivery, now: Timestamp) -> 
 }
 
 /// The site or something at it stands in the way; nothing else changes.
-pub fn refused(grant: &ResourceGrant, reason: Reason, message: &str, retrying: bool, now: Timestamp) -> ResourceGrantStatus {
+pub fn refused(
+    grant: &ResourceGrant,
+    reason: Reason,
+    message: &str,
+    retrying: bool,
+    now: Timestamp,
+) -> ResourceGrantStatus {
     let before = base(grant);
     let mut set = conditions(grant, now);
     if retrying {
@@ -120,17 +138,26 @@ pub fn refused(grant: &ResourceGrant, reason: Reason, message: &str, retrying: b
     }
     // An approved revocation has begun even while its site does not answer: the charge stays, and so does the phase.
     let phase = match (before.phase, &grant.spec.revocation) {
-        (Some(phase @ (GrantPhase::Provisioning | GrantPhase::InService)), Some(_)) => step(phase, Event::RevocationOrdered).unwrap_or(phase),
+        (Some(phase @ (GrantPhase::Provisioning | GrantPhase::InService)), Some(_)) => {
+            step(phase, Event::RevocationOrdered).unwrap_or(phase)
+        }
         (phase, _) => phase.unwrap_or(GrantPhase::Pending),
     };
     ResourceGrantStatus { phase: Some(phase), conditions: set.finish(), ..before }
 }
 
 /// The state of a revocation.
-pub fn revoking(grant: &ResourceGrant, step_: RevokeStep, message: &str, residue: Option<&str>, now: Timestamp) -> ResourceGrantStatus {
+pub fn revoking(
+    grant: &ResourceGrant,
+    step_: RevokeStep,
+    message: &str,
+    residue: Option<&str>,
+    now: Timestamp,
+) -> ResourceGrantStatus {
     let before = base(grant);
     let phase = before.phase.unwrap_or(GrantPhase::Pending);
-    let phase = if phase == GrantPhase::Revoking { phase } else { step(phase, Event::RevocationOrdered).unwrap_or(phase) };
+    let phase =
+        if phase == GrantPhase::Revoking { phase } else { step(phase, Event::RevocationOrdered).unwrap_or(phase) };
     let reason = match step_ {
         RevokeStep::Frozen => Reason::Frozen,
         RevokeStep::Removing => Reason::Removing,
@@ -139,7 +166,10 @@ pub fn revoking(grant: &ResourceGrant, step_: RevokeStep, message: &str, residue
     let mut set = conditions(grant, now);
     match residue {
         Some(what) => {
-            let message = format!("still charged: {what}; remove it at site {} and the revocation finishes by itself", grant.spec.site);
+            let message = format!(
+                "still charged: {what}; remove it at site {} and the revocation finishes by itself",
+                grant.spec.site
+            );
             set.stalled(Reason::RetainedStorage, message.clone());
             set.yes(C::RetainedStorage, Reason::RetainedStorage, message);
         }
@@ -152,11 +182,20 @@ pub fn revoking(grant: &ResourceGrant, step_: RevokeStep, message: &str, residue
 }
 
 /// Zero was proven and the ledger released the charge: the record of the end.
-pub fn revoked(grant: &ResourceGrant, charge: ObjectCharge, checks: Vec<String>, now: Timestamp) -> ResourceGrantStatus {
+pub fn revoked(
+    grant: &ResourceGrant,
+    charge: ObjectCharge,
+    checks: Vec<String>,
+    now: Timestamp,
+) -> ResourceGrantStatus {
     let before = base(grant);
     let phase = before.phase.unwrap_or(GrantPhase::Pending);
     let mut set = conditions(grant, now);
-    let message = format!("ended; zero was proven at site {} by {} checks and the charge was released", grant.spec.site, checks.len());
+    let message = format!(
+        "ended; zero was proven at site {} by {} checks and the charge was released",
+        grant.spec.site,
+        checks.len()
+    );
     set.yes(C::Ready, Reason::Revoked, message.clone()).yes(C::Complete, Reason::Revoked, message);
     set.no(C::Delivered, Reason::Revoked, "nothing is left");
     ResourceGrantStatus {
@@ -173,7 +212,8 @@ pub fn revoked(grant: &ResourceGrant, charge: ObjectCharge, checks: Vec<String>,
 }
 
 fn describe(entry: &InventoryEntry) -> String {
-    let state = if entry.message.is_empty() { entry.state.clone() } else { format!("{}: {}", entry.state, entry.message) };
+    let state =
+        if entry.message.is_empty() { entry.state.clone() } else { format!("{}: {}", entry.state, entry.message) };
     format!("{} {} ({state})", entry.kind, entry.name)
 }
 

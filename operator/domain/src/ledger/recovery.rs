@@ -38,7 +38,12 @@ pub struct Recovery {
 ///
 /// # Errors
 /// The first text that is not an amount.
-pub fn recover(mut books: Books, site: &str, ledger: &LedgerStatus, objects: &[ObjectRecord]) -> Result<Recovery, FieldError> {
+pub fn recover(
+    mut books: Books,
+    site: &str,
+    ledger: &LedgerStatus,
+    objects: &[ObjectRecord],
+) -> Result<Recovery, FieldError> {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     let mut ahead = Vec::new();
     for record in objects {
@@ -53,7 +58,12 @@ pub fn recover(mut books: Books, site: &str, ledger: &LedgerStatus, objects: &[O
                 record.object.kind, record.object.namespace, record.object.name, own.sequence, ledger.sequence
             ));
         }
-        let entry = Entry { object: record.object.clone(), department: record.department.clone(), charge, sequence: own.sequence };
+        let entry = Entry {
+            object: record.object.clone(),
+            department: record.department.clone(),
+            charge,
+            sequence: own.sequence,
+        };
         entries.insert(record.object.uid.clone(), entry);
     }
     let mut pending = Vec::new();
@@ -70,7 +80,11 @@ pub fn recover(mut books: Books, site: &str, ledger: &LedgerStatus, objects: &[O
         let exists = objects.iter().any(|r| &r.object.uid == uid);
         if !exists {
             if !entry.charge.is_zero() {
-                orphaned.push(Change { object: entry.object.clone(), department: entry.department.clone(), charge: Charge::zero() });
+                orphaned.push(Change {
+                    object: entry.object.clone(),
+                    department: entry.department.clone(),
+                    charge: Charge::zero(),
+                });
                 entries.insert(uid.clone(), entry);
             }
             continue;
@@ -91,7 +105,8 @@ pub fn recover(mut books: Books, site: &str, ledger: &LedgerStatus, objects: &[O
         });
     }
     for entry in entries.values().filter(|e| !e.charge.is_zero()) {
-        let change = Change { object: entry.object.clone(), department: entry.department.clone(), charge: entry.charge.clone() };
+        let change =
+            Change { object: entry.object.clone(), department: entry.department.clone(), charge: entry.charge.clone() };
         books
             .book(&[change], entry.sequence)
             .map_err(|e| FieldError { field: format!("charge of {}", entry.object.name), cause: e.to_string() })?;
@@ -125,7 +140,11 @@ fn mismatch(books: &Books, ledger: &LedgerStatus, ahead: &[String]) -> Option<He
         )
     };
     let reason = if ahead.is_empty() { Reason::TotalsMismatch } else { Reason::HubRestoredToPast };
-    Some(Held { reason: reason.as_str().to_owned(), message: crate::condition::cut(message, 2000), digest: audit_digest(books) })
+    Some(Held {
+        reason: reason.as_str().to_owned(),
+        message: crate::condition::cut(message, 2000),
+        digest: audit_digest(books),
+    })
 }
 
 /// The digest of an audit: every charge of a site, in a fixed order. Whoever accepts it accepts exactly these books.

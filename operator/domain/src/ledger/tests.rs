@@ -18,7 +18,12 @@ fn limits(amount: &str) -> Limits {
 }
 
 fn object(uid: &str) -> ChargedObject {
-    ChargedObject { kind: "ResourceRequest".into(), namespace: "dept-x".into(), name: format!("r-{uid}"), uid: uid.into() }
+    ChargedObject {
+        kind: "ResourceRequest".into(),
+        namespace: "dept-x".into(),
+        name: format!("r-{uid}"),
+        uid: uid.into(),
+    }
 }
 
 fn reserve(uid: &str, department: &str, amount: &str) -> Change {
@@ -55,7 +60,10 @@ fn a_refusal_names_the_ancestor_and_the_numbers() {
     commit(&mut books, &[reserve("1", "education", "4")], 1).unwrap();
     let refusal = books.check(&[reserve("2", "education", "3")]).unwrap_err();
     let text = refusal.to_string();
-    assert_eq!(text, "cpu: the quota of league at hohhot is 6, 4 is used, 3 was asked, short by 1; ask for less, or have that quota raised");
+    assert_eq!(
+        text,
+        "cpu: the quota of league at hohhot is 6, 4 is used, 3 was asked, short by 1; ask for less, or have that quota raised"
+    );
     assert_eq!(refusal.reason(), zhengyun_crds::Reason::QuotaExceeded);
 }
 
@@ -91,7 +99,10 @@ fn a_transfer_from_request_to_grant_needs_no_room_even_over_the_limit() {
     let mut cut = books.limits().clone();
     cut.lines.get_mut("league").unwrap().hard = limits("2");
     books.set_limits(cut);
-    assert_eq!(over_limit(&books).unwrap(), [("league".to_owned(), "cpu: 6 is used, the limit is 2, over by 4".to_owned())]);
+    assert_eq!(
+        over_limit(&books).unwrap(),
+        [("league".to_owned(), "cpu: 6 is used, the limit is 2, over by 4".to_owned())]
+    );
     commit(&mut books, &[reserve("1", "education", "0"), grant("2", "education", "6")], 2).unwrap();
     assert_eq!(books.totals().granted, cpu("6"));
     assert!(books.check(&[reserve("3", "education", "1")]).is_err());
@@ -145,7 +156,12 @@ fn recovery_overlays_the_journal_and_replays_it_twice_without_harm() {
         epoch: 1,
         sequence: 7,
         totals: Charge::reserved(cpu("3")).to_text(),
-        journal: vec![JournalEntry { sequence: 7, object: object("1"), department: "education".into(), charge: three.to_text() }],
+        journal: vec![JournalEntry {
+            sequence: 7,
+            object: object("1"),
+            department: "education".into(),
+            charge: three.to_text(),
+        }],
         ..LedgerStatus::default()
     };
     let stale = recover(books(), "hohhot", &status, &[record("1", "education", Some((5, &two)))]).unwrap();
@@ -160,7 +176,8 @@ fn recovery_overlays_the_journal_and_replays_it_twice_without_harm() {
 #[test]
 fn recovery_holds_on_a_difference_and_on_objects_from_the_future() {
     let two = Charge::granted(cpu("2"));
-    let status = LedgerStatus { epoch: 1, sequence: 7, totals: Charge::granted(cpu("3")).to_text(), ..LedgerStatus::default() };
+    let status =
+        LedgerStatus { epoch: 1, sequence: 7, totals: Charge::granted(cpu("3")).to_text(), ..LedgerStatus::default() };
     let held = recover(books(), "hohhot", &status, &[record("1", "education", Some((5, &two)))]).unwrap();
     assert_eq!(held.held.unwrap().reason, "TotalsMismatch");
     let status = LedgerStatus { totals: two.to_text(), ..status };

@@ -89,7 +89,8 @@ pub fn assess(submission: &Submission<'_>, around: &Surroundings<'_>) -> Assessm
         )),
     }
     if around.department.is_none() {
-        let message = format!("department {} does not exist; ask the cloud administrator to register it", submission.department);
+        let message =
+            format!("department {} does not exist; ask the cloud administrator to register it", submission.department);
         result.findings.push(finding("", Reason::DepartmentNotFound, message));
     }
     select_policy(submission, around, &mut result);
@@ -101,7 +102,11 @@ fn assess_create(submission: &Submission<'_>, around: &Surroundings<'_>, result:
     if let Some(site) = around.site {
         guard_system(order, around.system, site, &mut result.findings);
     } else {
-        result.findings.push(finding("/order/site", Reason::SiteNotFound, format!("there is no site {}; choose one of `kubectl get sites`", order.site)));
+        result.findings.push(finding(
+            "/order/site",
+            Reason::SiteNotFound,
+            format!("there is no site {}; choose one of `kubectl get sites`", order.site),
+        ));
     }
     for (at, line) in order.items.iter().enumerate() {
         let pointer = format!("/order/items/{at}");
@@ -111,7 +116,12 @@ fn assess_create(submission: &Submission<'_>, around: &Surroundings<'_>, result:
             continue;
         };
         if !item.spec.sites.is_empty() && !item.spec.sites.contains(&order.site) {
-            let message = format!("{} is not offered at {}; it is offered at {}", line.item, order.site, item.spec.sites.join(", "));
+            let message = format!(
+                "{} is not offered at {}; it is offered at {}",
+                line.item,
+                order.site,
+                item.spec.sites.join(", ")
+            );
             result.findings.push(finding(&format!("{pointer}/item"), Reason::ItemNotOffered, message));
         }
         let context = catalog::LineContext {
@@ -135,7 +145,11 @@ fn assess_create(submission: &Submission<'_>, around: &Surroundings<'_>, result:
 fn absorb(result: &mut Assessment, rendered: catalog::Rendered, pointer: &str) {
     match result.charge.checked_add(&rendered.charge) {
         Ok(sum) => result.charge = sum,
-        Err(e) => result.findings.push(finding(pointer, Reason::Invalid, format!("the charges add up to more than an amount can be: {e}"))),
+        Err(e) => result.findings.push(finding(
+            pointer,
+            Reason::Invalid,
+            format!("the charges add up to more than an amount can be: {e}"),
+        )),
     }
     match catalog::merge(&mut result.bundle, rendered.bundle) {
         Ok(()) => {}
@@ -153,7 +167,8 @@ fn guard_system(order: &Order, system: Option<&InformationSystem>, site: &Site, 
     let spec = &system.spec;
     let name = spec.display_names.zh_short();
     if spec.classified {
-        let message = format!("{name} handles state secrets (涉密) and may not use this cloud; use a classified network");
+        let message =
+            format!("{name} handles state secrets (涉密) and may not use this cloud; use a classified network");
         findings.push(finding("/order/system", Reason::Classified, message));
     }
     if spec.protection.level > site.spec.protection_level {
@@ -165,13 +180,20 @@ fn guard_system(order: &Order, system: Option<&InformationSystem>, site: &Site, 
     }
     if !site.spec.zones.contains(&spec.zone) {
         let served: Vec<&str> = site.spec.zones.iter().map(|z| z.as_str()).collect();
-        let message = format!("{name} is in zone {}, site {} serves {}; choose a site that serves {}", spec.zone, order.site, served.join(", "), spec.zone);
+        let message = format!(
+            "{name} is in zone {}, site {} serves {}; choose a site that serves {}",
+            spec.zone,
+            order.site,
+            served.join(", "),
+            spec.zone
+        );
         findings.push(finding("/order/site", Reason::ZoneNotServed, message));
     }
     if let Some(architecture) = spec.architecture
         && !site.spec.architectures.contains(&architecture)
     {
-        let message = format!("{name} needs {architecture} nodes, site {} has none; choose a site that has", order.site);
+        let message =
+            format!("{name} needs {architecture} nodes, site {} has none; choose a site that has", order.site);
         findings.push(finding("/order/site", Reason::Invalid, message));
     }
 }
@@ -179,15 +201,27 @@ fn guard_system(order: &Order, system: Option<&InformationSystem>, site: &Site, 
 fn assess_revoke(order: &Order, around: &Surroundings<'_>, findings: &mut Vec<Finding>) {
     let name = order.grant.as_deref().unwrap_or_default();
     let Some(grant) = around.grant else {
-        findings.push(finding("/order/grant", Reason::GrantNotFound, format!("the department holds no grant {name}; see `kubectl get resourcegrants`")));
+        findings.push(finding(
+            "/order/grant",
+            Reason::GrantNotFound,
+            format!("the department holds no grant {name}; see `kubectl get resourcegrants`"),
+        ));
         return;
     };
     let phase = grant.status.as_ref().and_then(|s| s.phase).unwrap_or(GrantPhase::Pending);
     if !matches!(phase, GrantPhase::Provisioning | GrantPhase::InService) || grant.spec.revocation.is_some() {
-        findings.push(finding("/order/grant", Reason::GrantNotLive, format!("grant {name} is {phase}, so there is nothing to revoke")));
+        findings.push(finding(
+            "/order/grant",
+            Reason::GrantNotLive,
+            format!("grant {name} is {phase}, so there is nothing to revoke"),
+        ));
     }
     if grant.spec.site != order.site {
-        findings.push(finding("/order/site", Reason::Invalid, format!("grant {name} is at {}, not at {}; set site to {}", grant.spec.site, order.site, grant.spec.site)));
+        findings.push(finding(
+            "/order/site",
+            Reason::Invalid,
+            format!("grant {name} is at {}, not at {}; set site to {}", grant.spec.site, order.site, grant.spec.site),
+        ));
     }
     if order.base_revision.is_some_and(|base| base != grant.spec.revision) {
         let message = format!(
@@ -199,7 +233,11 @@ fn assess_revoke(order: &Order, around: &Surroundings<'_>, findings: &mut Vec<Fi
         findings.push(finding("/order/baseRevision", Reason::StaleRevision, message));
     }
     if order.disposition == Some(Disposition::KeepBackup) {
-        findings.push(finding("/order/disposition", Reason::ActionNotAvailable, "KeepBackup is not available in this version; use Delete, after keeping a copy of the data".to_owned()));
+        findings.push(finding(
+            "/order/disposition",
+            Reason::ActionNotAvailable,
+            "KeepBackup is not available in this version; use Delete, after keeping a copy of the data".to_owned(),
+        ));
     }
 }
 
@@ -209,7 +247,10 @@ fn select_policy(submission: &Submission<'_>, around: &Surroundings<'_>, result:
         Ok(selected) => {
             for kind in &selected.required_materials {
                 if !submission.materials.iter().any(|m| &m.kind == kind) {
-                    let message = format!("approval policy {} requires a document of the kind {kind}; add it with its title, sha256 and reference", selected.policy.name);
+                    let message = format!(
+                        "approval policy {} requires a document of the kind {kind}; add it with its title, sha256 and reference",
+                        selected.policy.name
+                    );
                     result.findings.push(finding("/materials", Reason::Invalid, message));
                 }
             }
@@ -245,12 +286,17 @@ fn policy_context(submission: &Submission<'_>, around: &Surroundings<'_>, charge
 
 /// A finding under the code of a condition reason.
 pub(crate) fn finding(pointer: &str, rule: Reason, message: String) -> Finding {
-    Finding { pointer: pointer.to_owned(), rule: rule.as_str().to_owned(), message: crate::condition::cut(message, 1000) }
+    Finding {
+        pointer: pointer.to_owned(),
+        rule: rule.as_str().to_owned(),
+        message: crate::condition::cut(message, 1000),
+    }
 }
 
 /// Whether a catalogue item can be ordered: it was looked at since its last change and found good.
 pub(crate) fn item_is_ready(item: &CatalogItem) -> bool {
     item.status.as_ref().is_some_and(|s| {
-        s.observed_generation == item.metadata.generation.unwrap_or_default() && is_true(&s.conditions, ConditionType::Ready)
+        s.observed_generation == item.metadata.generation.unwrap_or_default()
+            && is_true(&s.conditions, ConditionType::Ready)
     })
 }

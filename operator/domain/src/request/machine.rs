@@ -57,8 +57,12 @@ pub struct Illegal {
 pub const fn step(phase: RequestPhase, event: Event) -> Result<RequestPhase, Illegal> {
     use RequestPhase as P;
     match (phase, event) {
-        (P::Draft | P::ReturnedForCorrection, Event::EnteredReview) | (P::InReview, Event::StageApproved) => Ok(P::InReview),
-        (P::Draft | P::ReturnedForCorrection, Event::EnteredApproved) | (P::InReview, Event::LastStageApproved) => Ok(P::Approved),
+        (P::Draft | P::ReturnedForCorrection, Event::EnteredReview) | (P::InReview, Event::StageApproved) => {
+            Ok(P::InReview)
+        }
+        (P::Draft | P::ReturnedForCorrection, Event::EnteredApproved) | (P::InReview, Event::LastStageApproved) => {
+            Ok(P::Approved)
+        }
         (P::InReview, Event::Returned) => Ok(P::ReturnedForCorrection),
         (P::InReview, Event::Rejected) => Ok(P::Rejected),
         (P::Draft | P::InReview | P::ReturnedForCorrection | P::Approved, Event::Withdrawn) => Ok(P::Withdrawn),

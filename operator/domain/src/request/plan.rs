@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zhengyun_crds::grant::{GrantPhase, RequestRef, ResourceGrant, ResourceGrantSpec, Revocation};
 use zhengyun_crds::ledger::ObjectCharge;
 use zhengyun_crds::request::{
-    Action, AncestorEffect, Disposition, Finding, OpenStage, Preview, Refusal, RequestPhase, ResourceRequest, ResourceRequestStatus, Review,
+    Action, AncestorEffect, Disposition, Finding, OpenStage, Preview, Refusal, RequestPhase, ResourceRequest,
+    ResourceRequestStatus, Review,
 };
 use zhengyun_crds::{Reason, marks};
 
@@ -102,7 +103,8 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
 
 fn plan_deletion(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Timestamp) -> Plan {
     let phase = before.phase.unwrap_or(RequestPhase::Draft);
-    let live_grant = observed.grant.is_some_and(|g| g.status.as_ref().and_then(|s| s.phase) != Some(GrantPhase::Revoked));
+    let live_grant =
+        observed.grant.is_some_and(|g| g.status.as_ref().and_then(|s| s.phase) != Some(GrantPhase::Revoked));
     if phase == RequestPhase::Approved || (phase == RequestPhase::Applied && live_grant) {
         // The admission policy refuses this deletion; if it was away, the record still stays until the grant has ended.
         return Plan::Settled(None);
@@ -114,13 +116,22 @@ fn plan_deletion(observed: &Observed<'_>, before: &ResourceRequestStatus, now: T
     if has_finalizer(observed.request) { Plan::Forget } else { Plan::Settled(None) }
 }
 
-fn plan_withdrawal(observed: &Observed<'_>, before: &ResourceRequestStatus, phase: RequestPhase, now: Timestamp) -> Option<Plan> {
+fn plan_withdrawal(
+    observed: &Observed<'_>,
+    before: &ResourceRequestStatus,
+    phase: RequestPhase,
+    now: Timestamp,
+) -> Option<Plan> {
     if phase == RequestPhase::Approved {
         return plan_undo(observed, before, now);
     }
     let next = step(phase, Event::Withdrawn).ok()?;
     let status = status::ended(observed, before, next, None, now);
-    Some(if observed.booked.is_zero() { Plan::Report { status, judgements: Vec::new() } } else { Plan::Release(status) })
+    Some(if observed.booked.is_zero() {
+        Plan::Report { status, judgements: Vec::new() }
+    } else {
+        Plan::Release(status)
+    })
 }
 
 /// An approved Revoke may be undone by the authority while the grant is frozen; the API server lets nobody else.
@@ -130,14 +141,26 @@ fn plan_undo(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Times
         return None;
     }
     let grant = observed.grant?;
-    let ours = grant.spec.revocation.as_ref().is_none_or(|r| Some(r.request.uid.as_str()) == request.metadata.uid.as_deref());
+    let ours =
+        grant.spec.revocation.as_ref().is_none_or(|r| Some(r.request.uid.as_str()) == request.metadata.uid.as_deref());
     let removing = grant.spec.revocation.as_ref().is_some_and(|r| r.hold_until.0 <= now)
-        || grant.status.as_ref().is_some_and(|s| matches!(s.step, Some(zhengyun_crds::grant::RevokeStep::Removing | zhengyun_crds::grant::RevokeStep::Proving)));
+        || grant.status.as_ref().is_some_and(|s| {
+            matches!(
+                s.step,
+                Some(zhengyun_crds::grant::RevokeStep::Removing | zhengyun_crds::grant::RevokeStep::Proving)
+            )
+        });
     if !ours || removing {
         return None;
     }
     let next = step(RequestPhase::Approved, Event::Withdrawn).ok()?;
-    Some(Plan::Undo(status::ended(observed, before, next, Some("the authority undid the revocation during its hold"), now)))
+    Some(Plan::Undo(status::ended(
+        observed,
+        before,
+        next,
+        Some("the authority undid the revocation during its hold"),
+        now,
+    )))
 }
 
 fn plan_editable(observed: &Observed<'_>, before: &ResourceRequestStatus, phase: RequestPhase, now: Timestamp) -> Plan {
@@ -150,10 +173,18 @@ fn plan_editable(observed: &Observed<'_>, before: &ResourceRequestStatus, phase:
     let findings: Vec<Finding> = assessment.findings.iter().chain(observed.site_findings).cloned().collect();
     let (Some(policy), true) = (&assessment.policy, findings.is_empty()) else {
         let status = status::refused_by_findings(observed, before, phase, &findings, now);
-        return if observed.booked.is_zero() { Plan::Report { status, judgements: Vec::new() } } else { Plan::Release(status) };
+        return if observed.booked.is_zero() {
+            Plan::Report { status, judgements: Vec::new() }
+        } else {
+            Plan::Release(status)
+        };
     };
     if let Some(why) = observed.not_enforced {
-        return settle_or_report(request, status::blocked(observed, before, phase, Reason::PolicyNotEnforced, why, now), None);
+        return settle_or_report(
+            request,
+            status::blocked(observed, before, phase, Reason::PolicyNotEnforced, why, now),
+            None,
+        );
     }
     if !has_finalizer(request) {
         return Plan::Claim;
@@ -225,7 +256,11 @@ fn plan_review(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Tim
     let request = observed.request;
     let (Some(review), Some(stage)) = (&before.review, &before.stage) else { return Plan::Settled(None) };
     if let Some(why) = observed.not_enforced {
-        return settle_or_report(request, status::blocked(observed, before, RequestPhase::InReview, Reason::PolicyNotEnforced, why, now), None);
+        return settle_or_report(
+            request,
+            status::blocked(observed, before, RequestPhase::InReview, Reason::PolicyNotEnforced, why, now),
+            None,
+        );
     }
     let editors = status::editors(request, before);
     let case = Case {
@@ -258,8 +293,14 @@ fn plan_review(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Tim
         }
         Outcome::NextStage(index) => {
             // Stages that approved this very order before a correction are not asked again.
-            let open = approval::first_open_stage(review, &next.decisions, &editors).and_then(|at| i32::try_from(at).ok()).map_or(index, |at| at.max(index));
-            let name = usize::try_from(open).ok().and_then(|at| review.stages.get(at)).map(|s| s.name.clone()).unwrap_or_default();
+            let open = approval::first_open_stage(review, &next.decisions, &editors)
+                .and_then(|at| i32::try_from(at).ok())
+                .map_or(index, |at| at.max(index));
+            let name = usize::try_from(open)
+                .ok()
+                .and_then(|at| review.stages.get(at))
+                .map(|s| s.name.clone())
+                .unwrap_or_default();
             next.stage = Some(OpenStage { name, index: open, opened_at: Time(now) });
             let missing = usize::try_from(open).ok().and_then(|at| review.stages.get(at)).map_or(1, |s| s.quorum);
             Plan::Report { status: status::awaiting(observed, next, missing, None, now), judgements }
@@ -329,9 +370,19 @@ fn plan_approved(observed: &Observed<'_>, before: &ResourceRequestStatus, now: T
 }
 
 /// The status once the ledger reserved under `sequence`.
-pub fn entered(mut status: ResourceRequestStatus, site: &str, sequence: Option<i64>, charge: &Amounts) -> ResourceRequestStatus {
+pub fn entered(
+    mut status: ResourceRequestStatus,
+    site: &str,
+    sequence: Option<i64>,
+    charge: &Amounts,
+) -> ResourceRequestStatus {
     if let Some(sequence) = sequence {
-        status.charge = Some(ObjectCharge { site: site.to_owned(), sequence, reserved: quota::texts(charge), granted: zhengyun_crds::Amounts::new() });
+        status.charge = Some(ObjectCharge {
+            site: site.to_owned(),
+            sequence,
+            reserved: quota::texts(charge),
+            granted: zhengyun_crds::Amounts::new(),
+        });
     }
     status
 }
@@ -379,5 +430,9 @@ fn has_finalizer(request: &ResourceRequest) -> bool {
 
 /// Writes only what differs.
 fn settle_or_report(request: &ResourceRequest, status: ResourceRequestStatus, wake: Option<Timestamp>) -> Plan {
-    if request.status.as_ref() == Some(&status) { Plan::Settled(wake) } else { Plan::Report { status, judgements: Vec::new() } }
+    if request.status.as_ref() == Some(&status) {
+        Plan::Settled(wake)
+    } else {
+        Plan::Report { status, judgements: Vec::new() }
+    }
 }

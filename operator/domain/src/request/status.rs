@@ -54,7 +54,11 @@ pub(super) fn editable(
     } else if phase == RequestPhase::ReturnedForCorrection {
         set.keep(C::Ready).keep(C::Stalled);
         if lapsed {
-            set.no(C::Reserved, Reason::Released, "the reservation lapsed because the correction took too long; resubmitting reserves again");
+            set.no(
+                C::Reserved,
+                Reason::Released,
+                "the reservation lapsed because the correction took too long; resubmitting reserves again",
+            );
         } else {
             set.keep(C::Reserved);
         }
@@ -139,14 +143,19 @@ pub(super) fn in_review(
     let mut set = conditions(observed, before, now);
     set.yes(C::Reserved, Reason::Reserved, "reserved at the department, all its ancestors and the site");
     if next.phase == Some(RequestPhase::Approved) {
-        let message = auto_basis.map_or_else(|| "all stages approved".to_owned(), |basis| format!("no person needs to agree: {basis}"));
+        let message = auto_basis
+            .map_or_else(|| "all stages approved".to_owned(), |basis| format!("no person needs to agree: {basis}"));
         set.yes(C::Approved, Reason::Approved, message);
         set.reconciling(Reason::InProgress, "approved; being carried out");
     } else {
         waiting_conditions(&mut set, &next, None, None, now);
     }
     let conditions = set.finish();
-    ResourceRequestStatus { conditions, observed_generation: observed.request.metadata.generation.unwrap_or_default(), ..next }
+    ResourceRequestStatus {
+        conditions,
+        observed_generation: observed.request.metadata.generation.unwrap_or_default(),
+        ..next
+    }
 }
 
 /// Waits for decisions at the open stage.
@@ -161,14 +170,25 @@ pub(super) fn awaiting(
     set.keep(C::Reserved);
     waiting_conditions(&mut set, &next, Some(missing), due, now);
     let conditions = set.finish();
-    ResourceRequestStatus { conditions, observed_generation: observed.request.metadata.generation.unwrap_or_default(), ..next }
+    ResourceRequestStatus {
+        conditions,
+        observed_generation: observed.request.metadata.generation.unwrap_or_default(),
+        ..next
+    }
 }
 
-fn waiting_conditions(set: &mut ConditionSet<'_>, next: &ResourceRequestStatus, missing: Option<i32>, due: Option<Timestamp>, now: Timestamp) {
+fn waiting_conditions(
+    set: &mut ConditionSet<'_>,
+    next: &ResourceRequestStatus,
+    missing: Option<i32>,
+    due: Option<Timestamp>,
+    now: Timestamp,
+) {
     let stage = next.stage.as_ref().map(|s| s.name.clone()).unwrap_or_default();
     let stages = next.review.as_ref().map_or(0, |r| r.stages.len());
     let place = next.stage.as_ref().map_or(0, |s| s.index.saturating_add(1));
-    let more = missing.filter(|m| *m > 1).map_or_else(|| " one more person".to_owned(), |m| format!(" {m} more people"));
+    let more =
+        missing.filter(|m| *m > 1).map_or_else(|| " one more person".to_owned(), |m| format!(" {m} more people"));
     let overdue = due.filter(|due| *due <= now).map(|due| format!("; overdue since {due}")).unwrap_or_default();
     let message = format!(
         "stage {stage} ({place} of {stages}) waits for{more} who may `decide` on resourcerequests/{stage}, and who neither requested, edited nor decided it before{overdue}"
@@ -195,15 +215,26 @@ pub(super) fn returned(
     );
     set.unknown(C::Approved, Reason::Returned, format!("returned at stage {stage}"));
     let conditions = set.finish();
-    ResourceRequestStatus { conditions, observed_generation: observed.request.metadata.generation.unwrap_or_default(), ..next }
+    ResourceRequestStatus {
+        conditions,
+        observed_generation: observed.request.metadata.generation.unwrap_or_default(),
+        ..next
+    }
 }
 
 /// An approved Revoke whose grant is on its way out.
-pub(super) fn carrying_out(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Timestamp) -> ResourceRequestStatus {
+pub(super) fn carrying_out(
+    observed: &Observed<'_>,
+    before: &ResourceRequestStatus,
+    now: Timestamp,
+) -> ResourceRequestStatus {
     let mut set = conditions(observed, before, now);
     set.keep(C::Reserved).keep(C::Approved);
     let grant = observed.grant.and_then(|g| g.metadata.name.clone()).unwrap_or_default();
-    set.reconciling(Reason::InProgress, format!("grant {grant} is being revoked; its own conditions tell how far it is"));
+    set.reconciling(
+        Reason::InProgress,
+        format!("grant {grant} is being revoked; its own conditions tell how far it is"),
+    );
     let conditions = set.finish();
     ResourceRequestStatus { grant: Some(grant), conditions, ..base(observed, before) }
 }
@@ -240,7 +271,14 @@ pub(super) fn ended(
     }
     let grant = observed.grant.and_then(|g| g.metadata.name.clone()).or_else(|| before.grant.clone());
     let conditions = set.finish();
-    ResourceRequestStatus { phase: Some(phase), stage: None, preview: None, grant, conditions, ..base(observed, before) }
+    ResourceRequestStatus {
+        phase: Some(phase),
+        stage: None,
+        preview: None,
+        grant,
+        conditions,
+        ..base(observed, before)
+    }
 }
 
 fn explain(findings: &[Finding]) -> String {

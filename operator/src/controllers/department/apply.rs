@@ -34,8 +34,14 @@ pub(super) async fn namespace(context: &Context, department: &Department) -> kub
                 (marks::LABEL_DEPARTMENT.to_owned(), name.clone()),
                 (LABEL_DEPARTMENT_UID.to_owned(), uid.clone()),
             ]);
-            let body = Namespace { metadata: ObjectMeta { name: Some(wanted.clone()), labels: Some(labels), ..ObjectMeta::default() }, ..Namespace::default() };
-            match api.create(&PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }, &body).await {
+            let body = Namespace {
+                metadata: ObjectMeta { name: Some(wanted.clone()), labels: Some(labels), ..ObjectMeta::default() },
+                ..Namespace::default()
+            };
+            match api
+                .create(&PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }, &body)
+                .await
+            {
                 Ok(created) => created,
                 Err(error) if is_conflict(&error) => api.get(&wanted).await?,
                 Err(error) => return Err(error),
@@ -117,7 +123,10 @@ fn binding(namespace: &str, source: &str, role: DepartmentRole, subjects: Vec<Su
         DepartmentRole::LocalReviewer => "zhengyun-local-reviewer",
         DepartmentRole::Viewer => "zhengyun-department-viewer",
     };
-    let labels = BTreeMap::from([(marks::LABEL_MANAGED_BY.to_owned(), marks::MANAGED_BY.to_owned()), (marks::LABEL_DEPARTMENT.to_owned(), source.to_owned())]);
+    let labels = BTreeMap::from([
+        (marks::LABEL_MANAGED_BY.to_owned(), marks::MANAGED_BY.to_owned()),
+        (marks::LABEL_DEPARTMENT.to_owned(), source.to_owned()),
+    ]);
     RoleBinding {
         metadata: ObjectMeta {
             name: Some(format!("{cluster_role}.{source}")),
@@ -125,7 +134,11 @@ fn binding(namespace: &str, source: &str, role: DepartmentRole, subjects: Vec<Su
             labels: Some(labels),
             ..ObjectMeta::default()
         },
-        role_ref: RoleRef { api_group: "rbac.authorization.k8s.io".to_owned(), kind: "ClusterRole".to_owned(), name: cluster_role.to_owned() },
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "ClusterRole".to_owned(),
+            name: cluster_role.to_owned(),
+        },
         subjects: Some(subjects),
     }
 }

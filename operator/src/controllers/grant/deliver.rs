@@ -30,7 +30,11 @@ pub(super) async fn deliver(
     let status = held.status.clone().unwrap_or_default();
     let uid = held.uid().unwrap_or_default();
     let applied = link.apply(&wanted, &status.inventory, &uid, &held.spec.bundle.readiness).await?;
-    let delivery = Delivery { inventory: applied.inventory, failures: applied.failures, confirmed_by: confirmation(context, &held) };
+    let delivery = Delivery {
+        inventory: applied.inventory,
+        failures: applied.failures,
+        confirmed_by: confirmation(context, &held),
+    };
     context.metrics.delivered.get_or_create(&SiteLabel { site: held.spec.site.clone() }).inc_by(applied.changed);
     let failures = delivery.failures.clone();
     let next = grant::delivering(&held, delivery, now);
@@ -38,11 +42,19 @@ pub(super) async fn deliver(
     let ready = next.inventory.iter().all(|e| e.state == "Ready");
     write(api, &held, &next).await?;
     // Progress arrives by the site's watch; the timer is for what no watch shows.
-    Ok(if ready && failures.is_empty() { look_again(&held) } else { Action::requeue(std::time::Duration::from_secs(5)) })
+    Ok(if ready && failures.is_empty() {
+        look_again(&held)
+    } else {
+        Action::requeue(std::time::Duration::from_secs(5))
+    })
 }
 
 /// Writes every object into the inventory before the first of them exists.
-pub(super) async fn intend(api: &Api<ResourceGrant>, held: &ResourceGrant, wanted: &[Desired]) -> Result<ResourceGrant, StepError> {
+pub(super) async fn intend(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    wanted: &[Desired],
+) -> Result<ResourceGrant, StepError> {
     let status = held.status.clone().unwrap_or_default();
     let mut inventory = status.inventory.clone();
     for entry in wanted.iter().map(|d| &d.entry) {
@@ -74,7 +86,12 @@ fn confirmation(context: &Context, held: &ResourceGrant) -> Option<String> {
 fn announce(context: &Context, held: &ResourceGrant, next: &ResourceGrantStatus, failures: &[String]) {
     let before = held.status.as_ref().and_then(|s| s.phase);
     if before != next.phase && next.phase == Some(GrantPhase::InService) {
-        context.events.normal(held, "Deliver", Reason::InService.as_str(), &format!("in service at site {}", held.spec.site));
+        context.events.normal(
+            held,
+            "Deliver",
+            Reason::InService.as_str(),
+            &format!("in service at site {}", held.spec.site),
+        );
     }
     if phase(held) != GrantPhase::InService && !failures.is_empty() {
         context.events.warn(held, "Deliver", Reason::ApplyRefused.as_str(), &failures.join("; "));

@@ -35,7 +35,15 @@ pub(super) async fn freeze(
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
     // Begun before anything is stopped: whoever resumes knows why the network is denied.
-    let begun = grant::revoking(held, RevokeStep::Frozen, &format!("frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"), None, now);
+    let begun = grant::revoking(
+        held,
+        RevokeStep::Frozen,
+        &format!(
+            "frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"
+        ),
+        None,
+        now,
+    );
     let held = write(api, held, &begun).await?;
     let wanted = desired(&held, &namespace, true);
     let held = intend(api, &held, &wanted).await?;
@@ -58,7 +66,13 @@ pub(super) async fn remove(
     now: Timestamp,
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
-    let begun = grant::revoking(held, RevokeStep::Removing, "the hold is over; workloads, data and namespace are being removed", None, now);
+    let begun = grant::revoking(
+        held,
+        RevokeStep::Removing,
+        "the hold is over; workloads, data and namespace are being removed",
+        None,
+        now,
+    );
     let held = write(api, held, &begun).await?;
     watch_kinds(link, &held);
     let status = held.status.clone().unwrap_or_default();
@@ -69,11 +83,17 @@ pub(super) async fn remove(
     let uid = held.uid().unwrap_or_default();
     let removal = link.remove(&namespace, &status.inventory, &uid).await?;
     if !removal.remaining.is_empty() {
-        let message = format!("being removed: {}", removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
+        let message =
+            format!("being removed: {}", removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
         write(api, &held, &grant::revoking(&held, RevokeStep::Removing, &message, None, now)).await?;
         return Ok(Action::requeue(SOON));
     }
-    let held = write(api, &held, &grant::revoking(&held, RevokeStep::Proving, "everything was removed; zero is being proven", None, now)).await?;
+    let held = write(
+        api,
+        &held,
+        &grant::revoking(&held, RevokeStep::Proving, "everything was removed; zero is being proven", None, now),
+    )
+    .await?;
     prove(context, api, &held, link, now).await
 }
 
@@ -88,7 +108,8 @@ pub(super) async fn prove(
     let namespace = namespace_of(held)?.to_owned();
     let status = held.status.clone().unwrap_or_default();
     let uid = held.uid().unwrap_or_default();
-    let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await? {
+    let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
+    {
         Zero::Proven(checks) => checks,
         Zero::Residue(left) => {
             let what = left.join(", ");
@@ -121,7 +142,12 @@ pub(super) async fn prove(
     let next = grant::revoked(held, charge, checks, now);
     write(api, held, &next).await?;
     ledger.acknowledge(&uid, sequence).await;
-    context.events.normal(held, "Revoke", Reason::Revoked.as_str(), &format!("zero was proven at site {}, the charge is released", held.spec.site));
+    context.events.normal(
+        held,
+        "Revoke",
+        Reason::Revoked.as_str(),
+        &format!("zero was proven at site {}, the charge is released", held.spec.site),
+    );
     Ok(Action::await_change())
 }
 
@@ -139,7 +165,9 @@ fn merged(known: &[ClaimRecord], found: Vec<ClaimRecord>) -> Vec<ClaimRecord> {
 fn with_uids(inventory: &[InventoryEntry], found: &[InventoryEntry]) -> Vec<InventoryEntry> {
     let mut all = inventory.to_vec();
     for entry in &mut all {
-        if let Some(seen) = found.iter().find(|f| (&f.group, &f.kind, &f.namespace, &f.name) == (&entry.group, &entry.kind, &entry.namespace, &entry.name)) {
+        if let Some(seen) = found.iter().find(|f| {
+            (&f.group, &f.kind, &f.namespace, &f.name) == (&entry.group, &entry.kind, &entry.namespace, &entry.name)
+        }) {
             entry.clone_from(seen);
         }
     }

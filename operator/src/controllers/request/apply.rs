@@ -29,7 +29,13 @@ impl From<LedgerError> for ReconcileError {
 }
 
 /// Carries the plan out.
-pub(super) async fn apply(context: &Context, request: &ResourceRequest, observed: &Observed<'_>, plan: Plan, now: Timestamp) -> Outcome {
+pub(super) async fn apply(
+    context: &Context,
+    request: &ResourceRequest,
+    observed: &Observed<'_>,
+    plan: Plan,
+    now: Timestamp,
+) -> Outcome {
     let api: Api<ResourceRequest> = context.namespaced(&request.namespace().unwrap_or_default());
     match plan {
         Plan::Settled(wake) => Ok(until(wake, now)),
@@ -74,8 +80,11 @@ async fn report(
 
 async fn say(context: &Context, observed: &Observed<'_>, judgements: &[Judgement]) -> Result<(), ReconcileError> {
     for judgement in judgements {
-        let found: Option<&Approval> =
-            observed.candidates.iter().map(|c| c.approval).find(|a| a.metadata.name.as_deref() == Some(&judgement.approval));
+        let found: Option<&Approval> = observed
+            .candidates
+            .iter()
+            .map(|c| c.approval)
+            .find(|a| a.metadata.name.as_deref() == Some(&judgement.approval));
         if let Some(found) = found {
             approval::judge(context, found, judgement).await?;
         }
@@ -186,30 +195,45 @@ async fn carry_out(
     Ok(Action::await_change())
 }
 
-async fn create_grant(grants: &Api<ResourceGrant>, name: &str, namespace: &str, spec: ResourceGrantSpec) -> Result<ResourceGrant, ReconcileError> {
+async fn create_grant(
+    grants: &Api<ResourceGrant>,
+    name: &str,
+    namespace: &str,
+    spec: ResourceGrantSpec,
+) -> Result<ResourceGrant, ReconcileError> {
     let body = ResourceGrant {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(namespace.to_owned()),
             finalizers: Some(vec![marks::FINALIZER_GRANT.to_owned()]),
             labels: Some(
-                [(marks::LABEL_DEPARTMENT, spec.department.clone()), (marks::LABEL_SYSTEM, spec.system.clone()), (marks::LABEL_SITE, spec.site.clone())]
-                    .map(|(k, v)| (k.to_owned(), v))
-                    .into(),
+                [
+                    (marks::LABEL_DEPARTMENT, spec.department.clone()),
+                    (marks::LABEL_SYSTEM, spec.system.clone()),
+                    (marks::LABEL_SITE, spec.site.clone()),
+                ]
+                .map(|(k, v)| (k.to_owned(), v))
+                .into(),
             ),
             ..ObjectMeta::default()
         },
         spec,
         status: None,
     };
-    match grants.create(&PostParams { field_manager: Some("zhengyun-request".to_owned()), ..PostParams::default() }, &body).await {
+    match grants
+        .create(&PostParams { field_manager: Some("zhengyun-request".to_owned()), ..PostParams::default() }, &body)
+        .await
+    {
         Ok(created) => Ok(created),
         Err(error) if is_conflict(&error) => Ok(grants.get(name).await?),
         Err(error) => Err(error.into()),
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one commit moves a charge between two objects, and both are needed whole")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one commit moves a charge between two objects, and both are needed whole"
+)]
 async fn transfer(
     context: &Context,
     ledger: &SiteLedger,
@@ -241,7 +265,12 @@ async fn transfer(
         }
     };
     let namespace = naming::site_namespace(&held.spec.department, &held.name_any(), &context.hub_uid, &uid);
-    let charge = ObjectCharge { site: held.spec.site.clone(), sequence, reserved: zhengyun_crds::Amounts::new(), granted: quota::texts(&granted) };
+    let charge = ObjectCharge {
+        site: held.spec.site.clone(),
+        sequence,
+        reserved: zhengyun_crds::Amounts::new(),
+        granted: quota::texts(&granted),
+    };
     let status = grant::charged(held, &namespace, charge, now);
     let written = replace_status(grants, held, held.status.as_ref(), &status).await?;
     ledger.acknowledge(&uid, sequence).await;

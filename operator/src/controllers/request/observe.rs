@@ -40,7 +40,11 @@ impl Facts {
             assessment: self.assessment.as_ref(),
             effects: &self.effects,
             site_findings: &self.site_findings,
-            candidates: self.approvals.iter().map(|(approval, entitled)| Candidate { approval, entitled: *entitled }).collect(),
+            candidates: self
+                .approvals
+                .iter()
+                .map(|(approval, entitled)| Candidate { approval, entitled: *entitled })
+                .collect(),
             grant: self.grant.as_ref(),
             not_enforced: self.not_enforced.as_deref(),
             booked: &self.booked,
@@ -49,7 +53,11 @@ impl Facts {
 }
 
 /// Observes: cached reads for the assessment, fresh ones for what a commit rests on.
-pub(super) async fn observe(context: &Context, request: &ResourceRequest, namespace: &str) -> Result<Facts, ReconcileError> {
+pub(super) async fn observe(
+    context: &Context,
+    request: &ResourceRequest,
+    namespace: &str,
+) -> Result<Facts, ReconcileError> {
     let department = department_of(namespace).to_owned();
     let uid = request.uid().unwrap_or_default();
     let order = &request.spec.order;
@@ -97,7 +105,13 @@ pub(super) async fn observe(context: &Context, request: &ResourceRequest, namesp
     Ok(facts)
 }
 
-fn assessment(context: &Context, request: &ResourceRequest, namespace: &str, facts: &Facts, grant_name: &str) -> Assessment {
+fn assessment(
+    context: &Context,
+    request: &ResourceRequest,
+    namespace: &str,
+    facts: &Facts,
+    grant_name: &str,
+) -> Assessment {
     let order = &request.spec.order;
     let watches = &context.watches;
     let department = watches.departments.get(&facts.department);
@@ -148,7 +162,9 @@ async fn try_at_site(
     pretended.metadata.namespace = Some(namespace.to_owned());
     let objects: Vec<_> = delivery::desired(&pretended, zhengyun_crds::marks::DRY_RUN_NAMESPACE, false)
         .into_iter()
-        .filter(|d| !d.entry.namespace.is_empty() && !d.entry.name.starts_with(zhengyun_crds::marks::SITE_OBJECT_PREFIX))
+        .filter(|d| {
+            !d.entry.namespace.is_empty() && !d.entry.name.starts_with(zhengyun_crds::marks::SITE_OBJECT_PREFIX)
+        })
         .collect();
     match link.dry_run(&objects).await {
         Ok(findings) => Ok(findings),
@@ -158,10 +174,18 @@ async fn try_at_site(
 
 /// A draft can do without the site; a submission waits for it, for nothing is charged for objects that nobody checked.
 fn unreachable(submitted: bool, why: String) -> Result<Vec<Finding>, ReconcileError> {
-    if submitted { Err(ReconcileError::Transient(format!("the objects cannot be checked at the site: {why}"))) } else { Ok(Vec::new()) }
+    if submitted {
+        Err(ReconcileError::Transient(format!("the objects cannot be checked at the site: {why}")))
+    } else {
+        Ok(Vec::new())
+    }
 }
 
-fn pretended_spec(request: &ResourceRequest, namespace: &str, assessment: &Assessment) -> zhengyun_crds::ResourceGrantSpec {
+fn pretended_spec(
+    request: &ResourceRequest,
+    namespace: &str,
+    assessment: &Assessment,
+) -> zhengyun_crds::ResourceGrantSpec {
     let order = &request.spec.order;
     zhengyun_crds::ResourceGrantSpec {
         department: department_of(namespace).to_owned(),
@@ -180,7 +204,11 @@ fn pretended_spec(request: &ResourceRequest, namespace: &str, assessment: &Asses
 }
 
 /// The approvals that name the request, each with the operator's own question whether its author may decide.
-async fn candidates(context: &Context, request: &ResourceRequest, namespace: &str) -> Result<Vec<(Arc<Approval>, bool)>, ReconcileError> {
+async fn candidates(
+    context: &Context,
+    request: &ResourceRequest,
+    namespace: &str,
+) -> Result<Vec<(Arc<Approval>, bool)>, ReconcileError> {
     let name = request.name_any();
     let mut candidates = Vec::new();
     for approval in context.watches.approvals.all() {

@@ -62,11 +62,16 @@ async fn connect(context: &Context, site: &Site, found: &mut Found) -> Option<Ar
             return None;
         }
         Err(error) => {
-            found.credential_fault = Some(format!("spec.delivery.direct.secretName: Secret {name} cannot be read: {error}"));
+            found.credential_fault =
+                Some(format!("spec.delivery.direct.secretName: Secret {name} cannot be read: {error}"));
             return None;
         }
     };
-    let text = secret.data.as_ref().and_then(|d| d.get(marks::KUBECONFIG_KEY)).and_then(|b| String::from_utf8(b.0.clone()).ok());
+    let text = secret
+        .data
+        .as_ref()
+        .and_then(|d| d.get(marks::KUBECONFIG_KEY))
+        .and_then(|b| String::from_utf8(b.0.clone()).ok());
     let Some(text) = text else {
         found.credential_fault = Some(format!("Secret {name} has no key {} with text in it", marks::KUBECONFIG_KEY));
         return None;
@@ -84,7 +89,13 @@ async fn connect(context: &Context, site: &Site, found: &mut Found) -> Option<Ar
     }
 }
 
-async fn look(context: &Context, site: &Site, ledger: &SiteLedger, link: &Arc<SiteLink>, found: &mut Found) -> Result<(), String> {
+async fn look(
+    context: &Context,
+    site: &Site,
+    ledger: &SiteLedger,
+    link: &Arc<SiteLink>,
+    found: &mut Found,
+) -> Result<(), String> {
     let name = site.name_any();
     found.version = Some(fence::version(link).await.map_err(|e| e.to_string())?);
     let cluster = fence::cluster_uid(link).await.map_err(|e| e.to_string())?;
@@ -94,7 +105,8 @@ async fn look(context: &Context, site: &Site, ledger: &SiteLedger, link: &Arc<Si
         link.refuse_writes(true);
         return Ok(());
     }
-    let expected = site.spec.expected_identity.as_ref().or_else(|| site.status.as_ref().and_then(|s| s.identity.as_ref()));
+    let expected =
+        site.spec.expected_identity.as_ref().or_else(|| site.status.as_ref().and_then(|s| s.identity.as_ref()));
     if let Some(expected) = expected
         && expected.split('/').next() != Some(cluster.as_str())
     {
@@ -118,11 +130,18 @@ async fn look(context: &Context, site: &Site, ledger: &SiteLedger, link: &Arc<Si
             );
             link.refuse_writes(true);
             let reason = Reason::HubRestoredToPast;
-            ledger.hold(Held { reason: reason.as_str().to_owned(), message: message.clone(), digest: String::new() }, Some(epoch)).await;
+            ledger
+                .hold(
+                    Held { reason: reason.as_str().to_owned(), message: message.clone(), digest: String::new() },
+                    Some(epoch),
+                )
+                .await;
             found.identity_fault = Some((reason, message));
         }
         FenceState::ForeignHub { uid } => {
-            let message = format!("the fence at site {name} belongs to another hub ({uid}); one site has one hub. Remove the site there first");
+            let message = format!(
+                "the fence at site {name} belongs to another hub ({uid}); one site has one hub. Remove the site there first"
+            );
             link.refuse_writes(true);
             found.identity_fault = Some((Reason::IdentityChanged, message));
         }
@@ -132,33 +151,63 @@ async fn look(context: &Context, site: &Site, ledger: &SiteLedger, link: &Arc<Si
 }
 
 fn twin(context: &Context, name: &str, cluster: &str) -> Option<String> {
-    let ours = |s: &Site| s.status.as_ref().and_then(|s| s.identity.as_deref()).is_some_and(|i| i.split('/').next() == Some(cluster));
+    let ours = |s: &Site| {
+        s.status.as_ref().and_then(|s| s.identity.as_deref()).is_some_and(|i| i.split('/').next() == Some(cluster))
+    };
     let own = context.watches.sites.get(name).is_some_and(|s| ours(&s));
     // The one that was joined first keeps the cluster.
-    context.watches.sites.all().into_iter().find(|s| s.name_any() != name && ours(s)).map(|s| s.name_any()).filter(|_| !own)
+    context
+        .watches
+        .sites
+        .all()
+        .into_iter()
+        .find(|s| s.name_any() != name && ours(s))
+        .map(|s| s.name_any())
+        .filter(|_| !own)
 }
 
 /// Finds labelled namespaces of grants that the hub does not know: they hold the ledger, for what is there must be charged.
-async fn sweep(context: &Context, ledger: &SiteLedger, link: &Arc<SiteLink>, name: &str, found: &mut Found) -> Result<(), String> {
+async fn sweep(
+    context: &Context,
+    ledger: &SiteLedger,
+    link: &Arc<SiteLink>,
+    name: &str,
+    found: &mut Found,
+) -> Result<(), String> {
     for thing in fence::sweep(link).await.map_err(|e| e.to_string())? {
         let namespace = format!("{}{}", marks::DEPARTMENT_NAMESPACE_PREFIX, thing.department);
         let api: Api<zhengyun_crds::ResourceGrant> = context.namespaced(&namespace);
-        let cached = context.watches.grants.get_in(&namespace, &thing.grant).filter(|g| g.uid().as_deref() == Some(thing.grant_uid.as_str()));
+        let cached = context
+            .watches
+            .grants
+            .get_in(&namespace, &thing.grant)
+            .filter(|g| g.uid().as_deref() == Some(thing.grant_uid.as_str()));
         let known = match cached {
             Some(grant) => Some(grant.as_ref().clone()),
             // Only the API server may say that the hub does not know it.
-            None => api.get_opt(&thing.grant).await.map_err(|e| e.to_string())?.filter(|g| g.uid().as_deref() == Some(thing.grant_uid.as_str())),
+            None => api
+                .get_opt(&thing.grant)
+                .await
+                .map_err(|e| e.to_string())?
+                .filter(|g| g.uid().as_deref() == Some(thing.grant_uid.as_str())),
         };
         let over = known.as_ref().is_none_or(|g| super::super::grant::phase(g) == zhengyun_crds::GrantPhase::Revoked);
         if over {
-            found.strangers.push(format!("namespace {} of grant {} ({})", thing.namespace, thing.grant, thing.department));
+            found
+                .strangers
+                .push(format!("namespace {} of grant {} ({})", thing.namespace, thing.grant, thing.department));
         }
         if known.is_none() && ledger.books().held().is_none() {
             let message = format!(
                 "site {name} holds namespace {} of grant {} of {}, which this hub does not know; find out what it is, remove or restore it, then run `zhengyun-operator audit-ledger --site {name}` and accept with --accept and a reason",
                 thing.namespace, thing.grant, thing.department
             );
-            ledger.hold(Held { reason: Reason::UnknownGrantAtSite.as_str().to_owned(), message, digest: String::new() }, None).await;
+            ledger
+                .hold(
+                    Held { reason: Reason::UnknownGrantAtSite.as_str().to_owned(), message, digest: String::new() },
+                    None,
+                )
+                .await;
         }
     }
     Ok(())

@@ -14,7 +14,12 @@ use crate::runtime::controller::ReconcileError;
 /// A credential that ends sooner than this is announced. Tokens that live shorter by design are rotated by their owner.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-pub(super) async fn report(site: &Site, ledger: &SiteLedger, found: &Found, now: Timestamp) -> Result<SiteStatus, ReconcileError> {
+pub(super) async fn report(
+    site: &Site,
+    ledger: &SiteLedger,
+    found: &Found,
+    now: Timestamp,
+) -> Result<SiteStatus, ReconcileError> {
     let before = site.status.clone().unwrap_or_default();
     let generation = site.metadata.generation.unwrap_or_default();
     let mut set = ConditionSet::new(&before.conditions, Some(generation), now);
@@ -28,14 +33,19 @@ pub(super) async fn report(site: &Site, ledger: &SiteLedger, found: &Found, now:
             capacity: site.spec.capacity.clone(),
         },
     };
-    let capacity = quota::amounts("spec.capacity", &adopted.capacity).map_err(|e| ReconcileError::Transient(e.to_string()))?;
+    let capacity =
+        quota::amounts("spec.capacity", &adopted.capacity).map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let total = ledger.books().totals().total().map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let held = ledger.books().held().map(str::to_owned);
     capacities(&mut set, &capacity, &total, found);
     if found.strangers.is_empty() {
         set.yes(C::Swept, Reason::AsIntended, "everything labelled at the site belongs to a live grant");
     } else {
-        set.no(C::Swept, Reason::UnknownGrantAtSite, format!("at the site without a live grant: {}", found.strangers.join(", ")));
+        set.no(
+            C::Swept,
+            Reason::UnknownGrantAtSite,
+            format!("at the site without a live grant: {}", found.strangers.join(", ")),
+        );
     }
     verdict(&mut set, site, found, held.as_deref());
     Ok(SiteStatus {
@@ -53,11 +63,17 @@ pub(super) async fn report(site: &Site, ledger: &SiteLedger, found: &Found, now:
 fn credential(set: &mut ConditionSet<'_>, found: &Found, now: Timestamp) {
     match (&found.credential_fault, found.expires) {
         (Some(fault), _) => set.no(C::CredentialValid, Reason::KubeconfigRefused, fault.clone()),
-        (None, Some(end)) if end <= now => set.no(C::CredentialValid, Reason::ExpiresSoon, format!("the credential expired at {end}; put a new kubeconfig into the Secret")),
+        (None, Some(end)) if end <= now => set.no(
+            C::CredentialValid,
+            Reason::ExpiresSoon,
+            format!("the credential expired at {end}; put a new kubeconfig into the Secret"),
+        ),
         // The time itself would change the message at every rotation of a short-lived token, so only its nearness is told.
-        (None, Some(end)) if end.duration_since(now) < EXPIRY_NOTICE => {
-            set.yes(C::CredentialValid, Reason::ExpiresSoon, "the credential expires within 30 days; renew it in the Secret, unless something rotates it")
-        }
+        (None, Some(end)) if end.duration_since(now) < EXPIRY_NOTICE => set.yes(
+            C::CredentialValid,
+            Reason::ExpiresSoon,
+            "the credential expires within 30 days; renew it in the Secret, unless something rotates it",
+        ),
         (None, _) => set.yes(C::CredentialValid, Reason::AsIntended, "the kubeconfig is usable"),
     };
 }
@@ -70,7 +86,11 @@ fn reachability(set: &mut ConditionSet<'_>, site: &Site, found: &Found) {
     };
     match (&found.identity_fault, &found.identity) {
         (Some((reason, message)), _) => set.no(C::IdentityConfirmed, *reason, message.clone()),
-        (None, Some(_)) => set.yes(C::IdentityConfirmed, Reason::AsIntended, "the site is the cluster that was joined, and its fence is ours"),
+        (None, Some(_)) => set.yes(
+            C::IdentityConfirmed,
+            Reason::AsIntended,
+            "the site is the cluster that was joined, and its fence is ours",
+        ),
         (None, None) if site.status.is_some() => set.keep(C::IdentityConfirmed),
         (None, None) => set.unknown(C::IdentityConfirmed, Reason::Pending, "not seen yet"),
     };
@@ -82,12 +102,27 @@ fn capacities(set: &mut ConditionSet<'_>, capacity: &Amounts, total: &Amounts, f
     if over.is_empty() {
         set.no(C::OverLimit, Reason::WithinLimit, "what is charged is within the capacity");
     } else {
-        let message: Vec<String> = over.iter().map(|s| format!("{}: {} is charged, the capacity is {}, over by {}", s.resource, s.used, s.limit, s.short_by)).collect();
-        set.yes(C::OverLimit, Reason::UseAboveLimit, format!("{}; nothing is taken away, nothing new is granted until it fits", message.join("; ")));
+        let message: Vec<String> = over
+            .iter()
+            .map(|s| {
+                format!("{}: {} is charged, the capacity is {}, over by {}", s.resource, s.used, s.limit, s.short_by)
+            })
+            .collect();
+        set.yes(
+            C::OverLimit,
+            Reason::UseAboveLimit,
+            format!("{}; nothing is taken away, nothing new is granted until it fits", message.join("; ")),
+        );
     }
     let Some(allocatable) = &found.allocatable else { return };
     let short: Vec<String> = Limits::from(allocatable.clone())
-        .exceeded_by(&capacity.iter().filter(|(r, _)| matches!(r.as_str(), "cpu" | "memory")).map(|(r, q)| (r.clone(), *q)).collect())
+        .exceeded_by(
+            &capacity
+                .iter()
+                .filter(|(r, _)| matches!(r.as_str(), "cpu" | "memory"))
+                .map(|(r, q)| (r.clone(), *q))
+                .collect(),
+        )
         .unwrap_or_default()
         .iter()
         .map(|s| format!("{}: {} is declared, the nodes offer {}", s.resource, s.used, s.limit))
@@ -103,7 +138,11 @@ fn verdict(set: &mut ConditionSet<'_>, site: &Site, found: &Found, held: Option<
     if let Some(fault) = &found.credential_fault {
         set.stalled(Reason::KubeconfigRefused, fault.clone());
     } else if let Some(why) = &found.unreachable {
-        set.no(C::Ready, Reason::SiteUnreachable, format!("{why}; what stands there goes on, new deliveries and revocations wait"));
+        set.no(
+            C::Ready,
+            Reason::SiteUnreachable,
+            format!("{why}; what stands there goes on, new deliveries and revocations wait"),
+        );
     } else if let Some((reason, message)) = &found.identity_fault {
         set.stalled(*reason, message.clone());
     } else if let Some(held) = held {
@@ -115,5 +154,9 @@ fn verdict(set: &mut ConditionSet<'_>, site: &Site, found: &Found, held: Option<
 }
 
 fn use_line(capacity: &Amounts, total: &Amounts) -> String {
-    capacity.iter().map(|(resource, limit)| format!("{resource} {}/{limit}", total.get(resource))).collect::<Vec<_>>().join(", ")
+    capacity
+        .iter()
+        .map(|(resource, limit)| format!("{resource} {}/{limit}", total.get(resource)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

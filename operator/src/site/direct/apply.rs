@@ -37,7 +37,8 @@ pub(super) async fn apply(
     let rules = rules(readiness);
     let work = Work { link, inventory, grant_uid, rules: &rules };
     let (namespaces, inside): (Vec<_>, Vec<_>) = desired.iter().partition(|d| d.entry.namespace.is_empty());
-    let (frame, bundle): (Vec<_>, Vec<_>) = inside.into_iter().partition(|d| d.entry.name.starts_with(marks::SITE_OBJECT_PREFIX));
+    let (frame, bundle): (Vec<_>, Vec<_>) =
+        inside.into_iter().partition(|d| d.entry.name.starts_with(marks::SITE_OBJECT_PREFIX));
 
     let mut standings = work.all(&namespaces).await?;
     let ground = standings.iter().all(|s| s.stands);
@@ -76,7 +77,9 @@ fn gathered(desired: &[Desired], standings: Vec<Standing>, mut failures: Vec<Str
         failures.extend(standing.failure);
         entries.push(standing.entry);
     }
-    let order = |e: &InventoryEntry| desired.iter().position(|d| (&d.entry.group, &d.entry.kind, &d.entry.name) == (&e.group, &e.kind, &e.name));
+    let order = |e: &InventoryEntry| {
+        desired.iter().position(|d| (&d.entry.group, &d.entry.kind, &d.entry.name) == (&e.group, &e.kind, &e.name))
+    };
     entries.sort_by_key(order);
     Applied { inventory: entries, failures, ..applied }
 }
@@ -138,7 +141,11 @@ impl Work<'_> {
         let place = Collection::holding(&quota.entry);
         let mut pause = STEP;
         while Instant::now() < deadline {
-            let live = self.link.get(&place, &quota.entry.name).await.map_err(|f| f.unexpected(self.link, "GET ResourceQuota"))?;
+            let live = self
+                .link
+                .get(&place, &quota.entry.name)
+                .await
+                .map_err(|f| f.unexpected(self.link, "GET ResourceQuota"))?;
             if live.is_some_and(|live| covers(live.pointer("/status/hard").unwrap_or(&Value::Null), hard)) {
                 return Ok(());
             }
@@ -155,8 +162,13 @@ async fn close(work: &Work<'_>, frame: &[&Desired]) -> Result<Vec<String>, SiteE
     let Some(namespace) = frame.first().map(|d| d.entry.namespace.as_str()) else { return Ok(Vec::new()) };
     let policies = Collection::of("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", namespace);
     let ours = format!("{}={}", marks::LABEL_GRANT_UID, work.grant_uid);
-    let found = work.link.list(&policies, Some(&ours), Detail::Metadata).await.map_err(|f| f.unexpected(work.link, "LIST NetworkPolicy"))?;
-    let desired: BTreeSet<&str> = frame.iter().filter(|d| d.entry.kind == "NetworkPolicy").map(|d| d.entry.name.as_str()).collect();
+    let found = work
+        .link
+        .list(&policies, Some(&ours), Detail::Metadata)
+        .await
+        .map_err(|f| f.unexpected(work.link, "LIST NetworkPolicy"))?;
+    let desired: BTreeSet<&str> =
+        frame.iter().filter(|d| d.entry.kind == "NetworkPolicy").map(|d| d.entry.name.as_str()).collect();
     let mut failures = Vec::new();
     for policy in &found {
         let name = text(policy, "/metadata/name");

@@ -22,17 +22,35 @@ pub(super) enum Fate {
 }
 
 /// Deletes an object that has the recorded UID or the grant's label; any other is left alone.
-pub(super) async fn delete(link: &SiteLink, at: &Collection, name: &str, uid: &str, grant_uid: &str) -> Result<Fate, SiteError> {
+pub(super) async fn delete(
+    link: &SiteLink,
+    at: &Collection,
+    name: &str,
+    uid: &str,
+    grant_uid: &str,
+) -> Result<Fate, SiteError> {
     let ours = |live: &Value| text(live, "/metadata/uid") == uid || label(live, marks::LABEL_GRANT_UID) == grant_uid;
     remove(link, at, name, grant_uid, ours).await
 }
 
 /// Deletes a pod of the grant's namespace, whoever made it, if it is still the one that was seen.
-pub(super) async fn delete_pod(link: &SiteLink, at: &Collection, name: &str, uid: &str, grant_uid: &str) -> Result<Fate, SiteError> {
+pub(super) async fn delete_pod(
+    link: &SiteLink,
+    at: &Collection,
+    name: &str,
+    uid: &str,
+    grant_uid: &str,
+) -> Result<Fate, SiteError> {
     remove(link, at, name, grant_uid, |live| text(live, "/metadata/uid") == uid).await
 }
 
-async fn remove(link: &SiteLink, at: &Collection, name: &str, grant_uid: &str, ours: impl Fn(&Value) -> bool) -> Result<Fate, SiteError> {
+async fn remove(
+    link: &SiteLink,
+    at: &Collection,
+    name: &str,
+    grant_uid: &str,
+    ours: impl Fn(&Value) -> bool,
+) -> Result<Fate, SiteError> {
     let what = format!("DELETE {name}");
     for _ in 0..TURNS {
         match turn(link, at, name, grant_uid, &ours).await {
@@ -46,7 +64,13 @@ async fn remove(link: &SiteLink, at: &Collection, name: &str, grant_uid: &str, o
     Err(SiteError::Changed { site: link.name().to_owned(), what })
 }
 
-async fn turn(link: &SiteLink, at: &Collection, name: &str, grant_uid: &str, ours: &impl Fn(&Value) -> bool) -> Result<Fate, Failure> {
+async fn turn(
+    link: &SiteLink,
+    at: &Collection,
+    name: &str,
+    grant_uid: &str,
+    ours: &impl Fn(&Value) -> bool,
+) -> Result<Fate, Failure> {
     let Some(live) = link.get(at, name).await?.filter(|live| ours(live)) else { return Ok(Fate::Gone) };
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return Ok(Fate::Going);
@@ -69,8 +93,13 @@ async fn turn(link: &SiteLink, at: &Collection, name: &str, grant_uid: &str, our
 /// What a thing that is being deleted waits for, in one line.
 pub(super) fn waits_for(kind: &str, live: &Value) -> String {
     let name = text(live, "/metadata/name");
-    let finalizers: Vec<&str> =
-        live.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let finalizers: Vec<&str> = live
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     match (live.pointer("/metadata/deletionTimestamp").is_some(), finalizers.is_empty()) {
         (true, false) => format!("{kind} {name} (waits for {})", finalizers.join(", ")),
         (true, true) => format!("{kind} {name} (being deleted)"),

@@ -18,7 +18,8 @@ const AT_A_TIME: usize = 8;
 
 pub(super) async fn dry_run(link: &SiteLink, objects: &[Desired]) -> Result<Vec<Finding>, SiteError> {
     let epoch = link.permit()?;
-    let one_by_one: Vec<_> = objects.iter().enumerate().map(|(index, object)| tried(link, index, object, epoch)).collect();
+    let one_by_one: Vec<_> =
+        objects.iter().enumerate().map(|(index, object)| tried(link, index, object, epoch)).collect();
     let found: Vec<_> = futures::stream::iter(one_by_one).buffered(AT_A_TIME).collect().await;
     let mut findings = Vec::new();
     for found in found {
@@ -52,22 +53,44 @@ fn findings(site: &str, index: usize, object: &Desired, status: &Status) -> Vec<
         message: cut(message, 1000),
     };
     if is_not_served(status) {
-        let message = format!("site {site} does not have the kind {kind} ({}/{}); choose another site, or have its operator installed there", object.entry.group, object.entry.version);
+        let message = format!(
+            "site {site} does not have the kind {kind} ({}/{}); choose another site, or have its operator installed there",
+            object.entry.group, object.entry.version
+        );
         return vec![finding("", message)];
     }
     let causes = status.details.iter().flat_map(|d| &d.causes).filter(|c| !c.field.is_empty() && c.field != "<nil>");
     let named: Vec<Finding> = causes
-        .map(|c| finding(&c.field, format!("{kind} {name}, {}: {}; correct the parameters of the item, or have the item corrected", c.field, c.message)))
+        .map(|c| {
+            finding(
+                &c.field,
+                format!(
+                    "{kind} {name}, {}: {}; correct the parameters of the item, or have the item corrected",
+                    c.field, c.message
+                ),
+            )
+        })
         .collect();
     if named.is_empty() {
-        return vec![finding("", format!("{kind} {name} is refused by site {site}: {}; correct the parameters of the item, or have the item corrected", said(status)))];
+        return vec![finding(
+            "",
+            format!(
+                "{kind} {name} is refused by site {site}: {}; correct the parameters of the item, or have the item corrected",
+                said(status)
+            ),
+        )];
     }
     named
 }
 
 /// `spec.storage[0].size` as a JSON pointer.
 fn pointer(field: &str) -> String {
-    field.split(['.', '[']).map(|step| step.trim_end_matches(']').trim_matches('"')).filter(|s| !s.is_empty()).map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()
+    field
+        .split(['.', '['])
+        .map(|step| step.trim_end_matches(']').trim_matches('"'))
+        .filter(|s| !s.is_empty())
+        .map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1")))
+        .collect()
 }
 
 #[cfg(test)]

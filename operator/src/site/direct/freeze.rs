@@ -32,7 +32,11 @@ pub(super) async fn freeze(
     if failures.is_empty() {
         return Ok(applied);
     }
-    Err(SiteError::Refused { site: link.name().to_owned(), what: format!("freezing {namespace}"), cause: failures.join("; ") })
+    Err(SiteError::Refused {
+        site: link.name().to_owned(),
+        what: format!("freezing {namespace}"),
+        cause: failures.join("; "),
+    })
 }
 
 /// Deletes every pod of the namespace, each as it was seen.

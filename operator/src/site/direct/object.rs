@@ -18,7 +18,8 @@ pub(super) type Rules = std::collections::BTreeMap<String, Result<ReadinessRule,
 
 /// Compiles the rules of a bundle.
 pub(super) fn rules(given: &[Rule]) -> Rules {
-    let compile = |rule: &Rule| ReadinessRule::compile(&rule.expression, &CostLimits::default()).map_err(|e| e.to_string());
+    let compile =
+        |rule: &Rule| ReadinessRule::compile(&rule.expression, &CostLimits::default()).map_err(|e| e.to_string());
     given.iter().map(|rule| (rule.kind.clone(), compile(rule))).collect()
 }
 
@@ -41,7 +42,10 @@ impl Standing {
     fn at(desired: &Desired, live: &Value, changed: bool, rules: &Rules) -> Self {
         let (state, message, failure) = match rules.get(&desired.entry.kind) {
             Some(Err(wrong)) => {
-                let message = format!("the readiness rule for {} is wrong: {wrong}; have the catalogue item corrected", desired.entry.kind);
+                let message = format!(
+                    "the readiness rule for {} is wrong: {wrong}; have the catalogue item corrected",
+                    desired.entry.kind
+                );
                 ("Failed", message.clone(), Some(message))
             }
             Some(Ok(rule)) => judged(readiness(live, Some(rule))),
@@ -69,8 +73,12 @@ impl Standing {
 
     fn failed(desired: &Desired, uid: Option<&str>, failure: String) -> Self {
         let failure = cut(failure, 500);
-        let entry =
-            InventoryEntry { uid: uid.map(str::to_owned), state: "Failed".to_owned(), message: failure.clone(), ..desired.entry.clone() };
+        let entry = InventoryEntry {
+            uid: uid.map(str::to_owned),
+            state: "Failed".to_owned(),
+            message: failure.clone(),
+            ..desired.entry.clone()
+        };
         Self { entry, failure: Some(failure), changed: false, stands: false, early: false }
     }
 }
@@ -105,14 +113,22 @@ pub(super) async fn stand(
 }
 
 /// The first write is a create: what is there already is the grant's only if it says so.
-async fn first(link: &SiteLink, place: &Collection, desired: &Desired, grant_uid: &str, rules: &Rules) -> Result<Standing, Failure> {
+async fn first(
+    link: &SiteLink,
+    place: &Collection,
+    desired: &Desired,
+    grant_uid: &str,
+    rules: &Rules,
+) -> Result<Standing, Failure> {
     let name = &desired.entry.name;
     let body = stamped(&desired.body, link.permit()?, None);
     match link.create(place, name, &body, Write::Real).await {
         Ok(live) => Ok(Standing::at(desired, &live, true, rules)),
         Err(Failure::Answer(status)) if status.reason == "AlreadyExists" => match link.get(place, name).await? {
             None => Ok(Standing::waiting(desired, None, "it went away while it was created; it is tried again")),
-            Some(live) if label(&live, marks::LABEL_GRANT_UID) == grant_uid => keep(link, place, desired, &live, rules).await,
+            Some(live) if label(&live, marks::LABEL_GRANT_UID) == grant_uid => {
+                keep(link, place, desired, &live, rules).await
+            }
             Some(_) => Ok(foreign(desired, None)),
         },
         Err(failure) => Err(failure),
@@ -120,7 +136,13 @@ async fn first(link: &SiteLink, place: &Collection, desired: &Desired, grant_uid
 }
 
 /// Later writes are for the object with the recorded UID alone.
-async fn again(link: &SiteLink, place: &Collection, desired: &Desired, uid: &str, rules: &Rules) -> Result<Standing, Failure> {
+async fn again(
+    link: &SiteLink,
+    place: &Collection,
+    desired: &Desired,
+    uid: &str,
+    rules: &Rules,
+) -> Result<Standing, Failure> {
     match link.get(place, &desired.entry.name).await? {
         // The record gives the UID up first: a crash after the next create must find an intent, not somebody else's UID.
         None => Ok(Standing::waiting(desired, None, "it vanished from the site; it is created again")),
@@ -130,10 +152,20 @@ async fn again(link: &SiteLink, place: &Collection, desired: &Desired, uid: &str
 }
 
 /// Changes a live object of ours where it differs.
-async fn keep(link: &SiteLink, place: &Collection, desired: &Desired, live: &Value, rules: &Rules) -> Result<Standing, Failure> {
+async fn keep(
+    link: &SiteLink,
+    place: &Collection,
+    desired: &Desired,
+    live: &Value,
+    rules: &Rules,
+) -> Result<Standing, Failure> {
     let uid = text(live, "/metadata/uid");
     if live.pointer("/metadata/deletionTimestamp").is_some() {
-        return Ok(Standing::waiting(desired, Some(uid), "it is being deleted at the site; it is created again when it is gone"));
+        return Ok(Standing::waiting(
+            desired,
+            Some(uid),
+            "it is being deleted at the site; it is created again when it is gone",
+        ));
     }
     let exact = is_frame(&desired.entry);
     let differs = |live: &Value| !covers(live, &desired.body) || (exact && says_more(live, &desired.body));
@@ -151,7 +183,13 @@ async fn keep(link: &SiteLink, place: &Collection, desired: &Desired, live: &Val
         }
         after = link.merge(place, name, &patch).await?;
     }
-    tracing::info!(site = link.name(), kind = desired.entry.kind, namespace = desired.entry.namespace, name, "brought back to what is desired");
+    tracing::info!(
+        site = link.name(),
+        kind = desired.entry.kind,
+        namespace = desired.entry.namespace,
+        name,
+        "brought back to what is desired"
+    );
     Ok(Standing::at(desired, &after, true, rules))
 }
 
@@ -183,14 +221,18 @@ fn is_nothing(value: &Value) -> bool {
 
 /// A merge patch that leaves of a live object's content what is desired and no more.
 fn less(live: &Value, desired: &Value) -> Value {
-    let fields = content(live).map(|(key, have)| (key.clone(), desired.get(key).map_or(Value::Null, |want| reduced(have, want))));
+    let fields = content(live)
+        .map(|(key, have)| (key.clone(), desired.get(key).map_or(Value::Null, |want| reduced(have, want))));
     Value::Object(fields.collect())
 }
 
 fn reduced(have: &Value, want: &Value) -> Value {
     match (have, want) {
         (Value::Object(have), Value::Object(want)) => {
-            let mut patch: Map<String, Value> = want.iter().map(|(k, v)| (k.clone(), have.get(k).map_or_else(|| v.clone(), |h| reduced(h, v)))).collect();
+            let mut patch: Map<String, Value> = want
+                .iter()
+                .map(|(k, v)| (k.clone(), have.get(k).map_or_else(|| v.clone(), |h| reduced(h, v))))
+                .collect();
             patch.extend(have.keys().filter(|k| !want.contains_key(*k)).map(|k| (k.clone(), Value::Null)));
             Value::Object(patch)
         }
@@ -215,14 +257,20 @@ pub(super) fn stamped(body: &Value, epoch: i64, uid: Option<&str>) -> Value {
 
 fn foreign(desired: &Desired, uid: Option<&str>) -> Standing {
     let (kind, name) = (&desired.entry.kind, &desired.entry.name);
-    Standing::failed(desired, uid, format!("{kind} {name} exists at the site and is not ours; rename the item or have that object removed"))
+    Standing::failed(
+        desired,
+        uid,
+        format!("{kind} {name} exists at the site and is not ours; rename the item or have that object removed"),
+    )
 }
 
 /// What an answer in the 400s means for this object.
 fn told(desired: &Desired, uid: Option<&str>, failure: Failure) -> Result<Standing, SiteError> {
     let status = match failure {
         // A part of the site failed, perhaps only for this kind: the other objects are tried all the same.
-        Failure::Site(SiteError::Failing { cause, .. }) => return Ok(Standing::waiting(desired, uid, format!("the site failed: {cause}; it is tried again"))),
+        Failure::Site(SiteError::Failing { cause, .. }) => {
+            return Ok(Standing::waiting(desired, uid, format!("the site failed: {cause}; it is tried again")));
+        }
         Failure::Site(error) => return Err(error),
         Failure::Answer(status) => status,
     };
@@ -231,7 +279,13 @@ fn told(desired: &Desired, uid: Option<&str>, failure: Failure) -> Result<Standi
         return Ok(Standing { early: true, ..Standing::waiting(desired, uid, said(&status)) });
     }
     if is_not_served(&status) {
-        return Ok(Standing::failed(desired, uid, format!("{kind} {name}: the site does not have this kind; have its operator installed there, or choose another site")));
+        return Ok(Standing::failed(
+            desired,
+            uid,
+            format!(
+                "{kind} {name}: the site does not have this kind; have its operator installed there, or choose another site"
+            ),
+        ));
     }
     if status.code == 409 || status.code == 404 {
         return Ok(Standing::waiting(desired, uid, format!("it changed meanwhile: {}", said(&status))));
@@ -241,7 +295,9 @@ fn told(desired: &Desired, uid: Option<&str>, failure: Failure) -> Result<Standi
 
 /// Whether a refusal passes within moments: the namespace or its quota is only just being set up, or just going.
 fn is_early(message: &str) -> bool {
-    message.contains("status unknown for quota") || message.contains("error looking up service account") || message.contains("is being terminated")
+    message.contains("status unknown for quota")
+        || message.contains("error looking up service account")
+        || message.contains("is being terminated")
 }
 
 #[cfg(test)]
@@ -257,7 +313,10 @@ mod tests {
         let live = json!({ "metadata": { "uid": "u" }, "spec": { "hard": { "cpu": "4000m", "pods": "0" } }, "status": { "used": {} } });
         assert!(covers(&live, &desired));
         assert!(says_more(&live, &desired));
-        assert_eq!(less(&live, &desired), json!({ "spec": { "hard": { "cpu": "4", "pods": null }, "podSelector": {} } }));
+        assert_eq!(
+            less(&live, &desired),
+            json!({ "spec": { "hard": { "cpu": "4", "pods": null }, "podSelector": {} } })
+        );
     }
 
     #[test]
@@ -280,6 +339,9 @@ mod tests {
     fn a_stamped_manifest_keeps_its_own_annotations() {
         let body = json!({ "metadata": { "name": "a", "annotations": { "k": "v" } } });
         let stamped = stamped(&body, 7, Some("u"));
-        assert_eq!(stamped, json!({ "metadata": { "name": "a", "uid": "u", "annotations": { "k": "v", "zhengyun.io/epoch": "7" } } }));
+        assert_eq!(
+            stamped,
+            json!({ "metadata": { "name": "a", "uid": "u", "annotations": { "k": "v", "zhengyun.io/epoch": "7" } } })
+        );
     }
 }

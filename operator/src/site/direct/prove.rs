@@ -43,7 +43,8 @@ pub(super) async fn prove_zero(
             true
         }
     };
-    let uids: BTreeSet<&str> = inventory.iter().filter_map(|e| e.uid.as_deref()).chain(claims.iter().map(|c| c.uid.as_str())).collect();
+    let uids: BTreeSet<&str> =
+        inventory.iter().filter_map(|e| e.uid.as_deref()).chain(claims.iter().map(|c| c.uid.as_str())).collect();
     let proof = Proof { link, namespace, replaced, uids };
     let mut left = Vec::new();
     for kind in kinds(inventory) {
@@ -59,7 +60,10 @@ pub(super) async fn prove_zero(
 
 /// The namespaced kinds of an inventory, each once; claims on storage in any case, for tenants make them too.
 fn kinds(inventory: &[InventoryEntry]) -> BTreeSet<Kind<'_>> {
-    let own = inventory.iter().filter(|e| !e.namespace.is_empty()).map(|e| (e.group.as_str(), e.version.as_str(), e.kind.as_str(), e.plural.as_str()));
+    let own = inventory
+        .iter()
+        .filter(|e| !e.namespace.is_empty())
+        .map(|e| (e.group.as_str(), e.version.as_str(), e.kind.as_str(), e.plural.as_str()));
     own.chain([("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")]).collect()
 }
 
@@ -87,7 +91,12 @@ struct Proof<'a> {
 }
 
 impl Proof<'_> {
-    async fn no_objects(&self, kind: Kind<'_>, checks: &mut Vec<String>, left: &mut Vec<String>) -> Result<(), SiteError> {
+    async fn no_objects(
+        &self,
+        kind: Kind<'_>,
+        checks: &mut Vec<String>,
+        left: &mut Vec<String>,
+    ) -> Result<(), SiteError> {
         let (group, version, name, plural) = kind;
         let Served::At(version) = served(self.link, group, version, plural).await? else {
             // A kind is removed together with its objects, and the namespace was emptied of what there was before it went. Where the
@@ -99,14 +108,24 @@ impl Proof<'_> {
             return Ok(());
         };
         let place = Collection::of(group, &version, name, plural, self.namespace);
-        let found = self.link.list(&place, None, Detail::Metadata).await.map_err(|f| f.unexpected(self.link, &format!("LIST {name}")))?;
-        let ours: Vec<&Value> = found.iter().filter(|o| !self.replaced || self.uids.contains(text(o, "/metadata/uid"))).collect();
+        let found = self
+            .link
+            .list(&place, None, Detail::Metadata)
+            .await
+            .map_err(|f| f.unexpected(self.link, &format!("LIST {name}")))?;
+        let ours: Vec<&Value> =
+            found.iter().filter(|o| !self.replaced || self.uids.contains(text(o, "/metadata/uid"))).collect();
         checks.push(format!("{name} in {}: {}", self.namespace, ours.len()));
         left.extend(ours.into_iter().map(|object| waits_for(name, object)));
         Ok(())
     }
 
-    async fn no_residue(&self, rule: &ResidueRule, checks: &mut Vec<String>, left: &mut Vec<String>) -> Result<(), SiteError> {
+    async fn no_residue(
+        &self,
+        rule: &ResidueRule,
+        checks: &mut Vec<String>,
+        left: &mut Vec<String>,
+    ) -> Result<(), SiteError> {
         let Served::At(version) = served(self.link, &rule.group, &rule.version, &rule.plural).await? else {
             // What such a thing stood for may outlive it: without the kind nobody can tell.
             return Err(self.unproven(format!(
@@ -115,7 +134,11 @@ impl Proof<'_> {
             )));
         };
         let place = Collection::of(&rule.group, &version, &rule.kind, &rule.plural, "");
-        let found = self.link.list(&place, None, Detail::Whole).await.map_err(|f| f.unexpected(self.link, &format!("LIST {}", rule.kind)))?;
+        let found = self
+            .link
+            .list(&place, None, Detail::Whole)
+            .await
+            .map_err(|f| f.unexpected(self.link, &format!("LIST {}", rule.kind)))?;
         let ours: Vec<&Value> = found.iter().filter(|object| self.refers(object.pointer(&rule.reference))).collect();
         checks.push(format!("{} that refers to {}: {} of {}", rule.kind, self.namespace, ours.len(), found.len()));
         left.extend(ours.into_iter().map(|object| residue(rule, object)));
@@ -136,7 +159,10 @@ impl Proof<'_> {
 
 fn residue(rule: &ResidueRule, object: &Value) -> String {
     let reference = object.pointer(&rule.reference).unwrap_or(&Value::Null);
-    let policy = ["/spec/persistentVolumeReclaimPolicy", "/spec/deletionPolicy"].iter().map(|p| text(object, p)).find(|p| !p.is_empty());
+    let policy = ["/spec/persistentVolumeReclaimPolicy", "/spec/deletionPolicy"]
+        .iter()
+        .map(|p| text(object, p))
+        .find(|p| !p.is_empty());
     let policy = policy.map_or(String::new(), |p| format!(", policy {p}"));
     cut(format!("{} of {}{policy}", waits_for(&rule.kind, object), text(reference, "/name")), 200)
 }

@@ -25,14 +25,20 @@ const STEP: Duration = Duration::from_millis(25);
 /// Most claims that are recorded. Residue is also found by the namespace that it refers to.
 const MOST_CLAIMS: usize = 300;
 /// Kinds that hold data: group, version, kind, plural.
-const DATA: &[(&str, &str, &str, &str)] =
-    &[("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"), ("objectstorage.k8s.io", "v1alpha1", "BucketClaim", "bucketclaims")];
+const DATA: &[(&str, &str, &str, &str)] = &[
+    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    ("objectstorage.k8s.io", "v1alpha1", "BucketClaim", "bucketclaims"),
+];
 
 fn is_data(entry: &InventoryEntry) -> bool {
     DATA.iter().any(|(group, _, kind, _)| entry.group == *group && entry.kind == *kind)
 }
 
-pub(super) async fn claims(link: &SiteLink, namespace: &str, inventory: &[InventoryEntry]) -> Result<Vec<ClaimRecord>, SiteError> {
+pub(super) async fn claims(
+    link: &SiteLink,
+    namespace: &str,
+    inventory: &[InventoryEntry],
+) -> Result<Vec<ClaimRecord>, SiteError> {
     if !matches!(find(link, namespace, inventory, None).await?, Found::Ours(_)) {
         return Ok(Vec::new());
     }
@@ -40,7 +46,8 @@ pub(super) async fn claims(link: &SiteLink, namespace: &str, inventory: &[Invent
     for (group, version, kind, plural) in DATA {
         let Served::At(version) = served(link, group, version, plural).await? else { continue };
         let place = Collection::of(group, &version, kind, plural, namespace);
-        let found = link.list(&place, None, Detail::Metadata).await.map_err(|f| f.unexpected(link, &format!("LIST {kind}")))?;
+        let found =
+            link.list(&place, None, Detail::Metadata).await.map_err(|f| f.unexpected(link, &format!("LIST {kind}")))?;
         all.extend(found.iter().map(|claim| ClaimRecord {
             kind: (*kind).to_owned(),
             name: text(claim, "/metadata/name").to_owned(),
@@ -51,7 +58,12 @@ pub(super) async fn claims(link: &SiteLink, namespace: &str, inventory: &[Invent
     Ok(all)
 }
 
-pub(super) async fn remove(link: &SiteLink, namespace: &str, inventory: &[InventoryEntry], grant_uid: &str) -> Result<Removal, SiteError> {
+pub(super) async fn remove(
+    link: &SiteLink,
+    namespace: &str,
+    inventory: &[InventoryEntry],
+    grant_uid: &str,
+) -> Result<Removal, SiteError> {
     let Found::Ours(live) = find(link, namespace, inventory, Some(grant_uid)).await? else {
         // Gone, or somebody else's, in which nothing of the grant can be.
         return Ok(Removal::default());
@@ -61,7 +73,9 @@ pub(super) async fn remove(link: &SiteLink, namespace: &str, inventory: &[Invent
     }
     let removing = Removing { link, grant_uid };
     // Backwards: what was created last rests on what was created first. The frame stands to the end and goes with the namespace.
-    let bundle = || inventory.iter().rev().filter(|e| e.namespace == namespace && !e.name.starts_with(marks::SITE_OBJECT_PREFIX));
+    let bundle = || {
+        inventory.iter().rev().filter(|e| e.namespace == namespace && !e.name.starts_with(marks::SITE_OBJECT_PREFIX))
+    };
     let workloads: Vec<_> = bundle().filter(|e| !is_data(e)).collect();
     let remaining = removing.all(&workloads).await?;
     if !remaining.is_empty() {
@@ -71,7 +85,11 @@ pub(super) async fn remove(link: &SiteLink, namespace: &str, inventory: &[Invent
     removing.ask(&bundle().filter(|e| is_data(e)).collect::<Vec<_>>()).await?;
     let uid = text(&live, "/metadata/uid");
     if let Fate::Refused(why) = delete(link, &Collection::namespaces(), namespace, uid, grant_uid).await? {
-        return Err(SiteError::Refused { site: link.name().to_owned(), what: format!("DELETE Namespace {namespace}"), cause: why });
+        return Err(SiteError::Refused {
+            site: link.name().to_owned(),
+            what: format!("DELETE Namespace {namespace}"),
+            cause: why,
+        });
     }
     match find(link, namespace, inventory, Some(grant_uid)).await? {
         Found::Ours(live) => Ok(Removal { remaining: vec![waits_for_contents(&live)] }),
@@ -110,7 +128,11 @@ impl Removing<'_> {
         if refused.is_empty() {
             return Ok(going);
         }
-        Err(SiteError::Refused { site: self.link.name().to_owned(), what: "removal".to_owned(), cause: refused.join("; ") })
+        Err(SiteError::Refused {
+            site: self.link.name().to_owned(),
+            what: "removal".to_owned(),
+            cause: refused.join("; "),
+        })
     }
 
     /// Asks for the deletion of every object and waits a little; returns what is still there.
@@ -123,7 +145,11 @@ impl Removing<'_> {
             let mut lines = Vec::new();
             for entry in going {
                 let what = format!("GET {} {}", entry.kind, entry.name);
-                let live = self.link.get(&Collection::holding(entry), &entry.name).await.map_err(|f| f.unexpected(self.link, &what))?;
+                let live = self
+                    .link
+                    .get(&Collection::holding(entry), &entry.name)
+                    .await
+                    .map_err(|f| f.unexpected(self.link, &what))?;
                 if let Some(live) = live.filter(|live| text(live, "/metadata/deletionTimestamp") != "") {
                     lines.push(waits_for(&entry.kind, &live));
                     left.push(entry);
@@ -142,7 +168,15 @@ impl Removing<'_> {
 /// What a namespace that is being deleted waits for, by the words of the cluster's own controller.
 fn waits_for_contents(namespace: &Value) -> String {
     let conditions = namespace.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let told: Vec<&str> = conditions.filter(|c| text(c, "/status") == "True").map(|c| text(c, "/message")).filter(|m| !m.is_empty()).collect();
+    let told: Vec<&str> = conditions
+        .filter(|c| text(c, "/status") == "True")
+        .map(|c| text(c, "/message"))
+        .filter(|m| !m.is_empty())
+        .collect();
     let name = text(namespace, "/metadata/name");
-    if told.is_empty() { format!("Namespace {name} (being deleted)") } else { format!("Namespace {name} ({})", told.join(" ")) }
+    if told.is_empty() {
+        format!("Namespace {name} (being deleted)")
+    } else {
+        format!("Namespace {name} ({})", told.join(" "))
+    }
 }

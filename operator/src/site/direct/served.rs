@@ -28,7 +28,11 @@ pub(super) async fn served(link: &SiteLink, group: &str, version: &str, plural: 
         let what = format!("GET {path}");
         let resources: Value = get(link, &path).await.map_err(|f| unreadable(link, &what, f))?;
         let Some(resources) = resources.get("resources").and_then(Value::as_array) else {
-            return Err(SiteError::Failing { site: link.name().to_owned(), what, cause: "the answer holds no list of kinds".to_owned() });
+            return Err(SiteError::Failing {
+                site: link.name().to_owned(),
+                what,
+                cause: "the answer holds no list of kinds".to_owned(),
+            });
         };
         if resources.iter().any(|r| text(r, "/name") == plural) {
             return Ok(Served::At(version));
@@ -45,7 +49,11 @@ async fn versions(link: &SiteLink, group: &str) -> Result<Vec<String>, SiteError
     // The list of all groups, not the group's own path: a 404 there could come from anything in between.
     let groups: Value = get(link, "/apis").await.map_err(|f| unreadable(link, "GET /apis", f))?;
     let Some(groups) = groups.get("groups").and_then(Value::as_array).filter(|g| !g.is_empty()) else {
-        return Err(SiteError::Failing { site: link.name().to_owned(), what: "GET /apis".to_owned(), cause: "the answer holds no groups".to_owned() });
+        return Err(SiteError::Failing {
+            site: link.name().to_owned(),
+            what: "GET /apis".to_owned(),
+            cause: "the answer holds no groups".to_owned(),
+        });
     };
     let found = groups.iter().find(|g| text(g, "/name") == group);
     let versions = found.and_then(|g| g.get("versions")).and_then(Value::as_array).into_iter().flatten();
@@ -60,7 +68,9 @@ async fn get(link: &SiteLink, path: &str) -> Result<Value, Failure> {
 /// A group that is announced but cannot be read is a failure of the site, also where it answers 404.
 fn unreadable(link: &SiteLink, what: &str, failure: Failure) -> SiteError {
     match failure {
-        Failure::Answer(status) if status.code == 404 => SiteError::Failing { site: link.name().to_owned(), what: what.to_owned(), cause: said(&status) },
+        Failure::Answer(status) if status.code == 404 => {
+            SiteError::Failing { site: link.name().to_owned(), what: what.to_owned(), cause: said(&status) }
+        }
         other => other.unexpected(link, what),
     }
 }

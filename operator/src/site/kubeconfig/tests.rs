@@ -26,7 +26,11 @@ fn with(pointer: &str, value: Value) -> Value {
     let mut config = good();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = config.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-    if value.is_null() { parent.remove(key) } else { parent.insert(key.to_owned(), value) };
+    if value.is_null() {
+        parent.remove(key)
+    } else {
+        parent.insert(key.to_owned(), value)
+    };
     config
 }
 
@@ -151,6 +155,7 @@ fn a_tokens_end_is_read_from_it(#[case] claims: Value, #[case] end: Option<i64>)
 fn a_new_token_is_another_credential_for_the_same_server() {
     let one = Credential::read(&good().to_string()).unwrap();
     let two = Credential::read(&with("/users/0/user/token", json!("next")).to_string()).unwrap();
-    let elsewhere = Credential::read(&with("/clusters/0/cluster/server", json!("https://10.0.0.2:6443")).to_string()).unwrap();
+    let elsewhere =
+        Credential::read(&with("/clusters/0/cluster/server", json!("https://10.0.0.2:6443")).to_string()).unwrap();
     assert!(one != two && one.same_server(&two) && !one.same_server(&elsewhere));
 }
