@@ -158,9 +158,14 @@ impl SiteLink {
                 Detail::Metadata => at.request().list_metadata(&page),
             };
             let mut answer: Value = self.ask(&what, request).await?;
-            let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) else {
-                let cause = "the answer holds no list".to_owned();
-                return Err(SiteError::Failing { site: self.name().to_owned(), what, cause }.into());
+            let items = match answer.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => items,
+                // An empty list of metadata comes as null.
+                Some(Value::Null) => Vec::new(),
+                _ => {
+                    let cause = "the answer holds no list".to_owned();
+                    return Err(SiteError::Failing { site: self.name().to_owned(), what, cause }.into());
+                }
             };
             all.extend(items);
             let next = answer.pointer("/metadata/continue").and_then(Value::as_str).filter(|t| !t.is_empty());
