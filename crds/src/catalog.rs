@@ -110,7 +110,7 @@ pub struct CatalogItemSpec {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 32))]
     pub ceilings: BTreeMap<String, String>,
-    /// Namespaced manifests with `${CEL}` over `parameters`, `name`, `count`, `index`, `namespace`, `labels`. Empty: the namespace with its quota is the product.
+    /// Namespaced manifests with `${CEL}` over `parameters`, `name`, `count`, `index`, `grant`, `department`, `system`. Empty: the namespace with its quota is the product.
     #[serde(default)]
     #[schemars(schema_with = "template_schema")]
     pub template: Vec<Map<String, Value>>,

@@ -76,8 +76,11 @@ wire_enum! {
 pub struct RoleSubject {
     /// Person or group.
     pub kind: SubjectKind,
-    /// Name as the hub's authenticators give it.
-    #[schemars(length(min = 1, max = 128))]
+    /// Name as the hub's authenticators give it; names that begin with `system:` are Kubernetes' own.
+    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-validations" = [{
+        "rule": "!self.startsWith('system:')",
+        "message": "roles go to people and their groups; names that begin with system: are Kubernetes' own"
+    }]))]
     pub name: String,
 }
 

@@ -1,5 +1,7 @@
 //! What every kind must have, now and in future: this test walks whatever [`zhengyun_crds::definition::all`] lists.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 
@@ -99,7 +101,7 @@ fn every_field_is_described_and_bounded() {
                     }
                 }
                 Some("array") if node.get("maxItems").is_none() => {
-                    faults.push(format!("{path}: list without maxItems"))
+                    faults.push(format!("{path}: list without maxItems"));
                 }
                 Some("object")
                     if (free || node.get("additionalProperties").is_some()) && node.get("maxProperties").is_none() =>

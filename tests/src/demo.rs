@@ -48,7 +48,7 @@ fn farewell(stage: &Stage, lab: &Path, waiting: &scenes::Waiting) -> String {
     let head = stage.kubeconfig_of("head-finance").unwrap_or_default();
     let (name, department) = (&waiting.request, &waiting.department);
     format!(
-        r#"
+        r"
 One request is left waiting for you: {name} of {department} (财政厅). Look around:
 
   kubectl --kubeconfig {kubeconfig} get zhengyun -A
@@ -64,7 +64,7 @@ Later revoke it to zero (the demo's policy holds it frozen for 5 seconds instead
 
 The same with curl: API {api}, token of head-finance in {head}
 End everything: make demo-down
-"#,
+",
         kubeconfig = kubeconfig.display(),
         script = "tests/demo",
         api = stage.api_url(),

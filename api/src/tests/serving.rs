@@ -21,7 +21,7 @@ struct Running {
     api: SocketAddr,
     metrics: SocketAddr,
     stop: CancellationToken,
-    served: JoinHandle<()>,
+    done: JoinHandle<()>,
 }
 
 async fn start(drain: &str) -> Running {
@@ -34,8 +34,8 @@ async fn start(drain: &str) -> Running {
     let server = Server::bind(&args, connections, &stop).await.unwrap();
     let (api, metrics) = (server.address().unwrap(), server.metrics_address().unwrap());
     tokio::time::timeout(Duration::from_secs(5), server.state().ready()).await.unwrap();
-    let served = tokio::spawn(server.serve(stop.clone()));
-    Running { hub, api, metrics, stop, served }
+    let done = tokio::spawn(server.serve(stop.clone()));
+    Running { hub, api, metrics, stop, done }
 }
 
 async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
@@ -59,7 +59,7 @@ async fn until(what: impl AsyncFn() -> bool) {
 
 #[tokio::test]
 async fn a_request_under_way_is_answered_after_the_stop() {
-    let Running { hub, api, metrics, stop, served } = start("10").await;
+    let Running { hub, api, metrics, stop, done } = start("10").await;
     assert!(get(metrics, "/healthz").await.unwrap().contains("200 OK"));
     assert!(get(metrics, "/readyz").await.unwrap().contains("200 OK"));
     let gate = Arc::new(Notify::new());
@@ -73,17 +73,17 @@ async fn a_request_under_way_is_answered_after_the_stop() {
     gate.notify_one();
     let answer = begun.await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"finance\""), "{answer}");
-    tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), done).await.unwrap().unwrap();
     assert!(get(metrics, "/healthz").await.is_err());
 }
 
 #[tokio::test]
 async fn the_stop_does_not_wait_for_ever() {
-    let Running { hub, api, metrics, stop, served } = start("1").await;
+    let Running { hub, api, metrics, stop, done } = start("1").await;
     *hub.gate.lock().unwrap() = Some(Arc::new(Notify::new()));
     let begun = tokio::spawn(get(api, "/api/v1/departments"));
     until(async || get(metrics, "/metrics").await.unwrap().contains("zhengyun_api_http_requests_in_flight 1")).await;
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), done).await.unwrap().unwrap();
     begun.abort();
 }

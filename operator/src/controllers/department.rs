@@ -156,6 +156,7 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
         .collect();
     let charged = context.ledger.charged_at(&name);
     if children.is_empty() && charged.is_empty() {
+        apply::release_namespace(context, department).await?;
         remove_finalizer(&api, department, marks::FINALIZER_DEPARTMENT).await?;
         context.ledger.remove(&name);
         return Ok(Action::await_change());

@@ -1,50 +1,82 @@
 //! Whether the admission policies are in force as shipped: the operator trusts the API server's guards, but checks that they stand.
 
-use serde_json::Value;
+use std::sync::OnceLock;
+
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use kube::ResourceExt;
 
 use super::{Context, Watches};
-use zhengyun_domain::delivery::covers;
 
-/// The policies as shipped.
+/// The policies as shipped. Every default is written out there, so a live spec equals the shipped one or was changed.
 const SHIPPED: &str = include_str!("../../../deploy/hub/policies.yaml");
+const FIX: &str = "apply the chart again (helm upgrade) or deploy/hub/policies.yaml";
+
+/// The shipped policies and their bindings.
+#[derive(Debug, Default)]
+struct Shipped {
+    policies: Vec<ValidatingAdmissionPolicy>,
+    bindings: Vec<ValidatingAdmissionPolicyBinding>,
+}
 
 /// Why decisions may not be acted on; `None` when every shipped policy and binding stands as shipped.
 pub fn not_enforced(context: &Context) -> Option<String> {
-    missing(&context.watches, &shipped())
+    static SHIPPED_ONCE: OnceLock<Shipped> = OnceLock::new();
+    missing(&context.watches, SHIPPED_ONCE.get_or_init(shipped))
 }
 
-/// The shipped policies and bindings as objects.
-fn shipped() -> Vec<Value> {
-    SHIPPED
-        .split("\n---")
-        .filter_map(|document| serde_saphyr::from_str::<Value>(document).ok())
-        .filter(|value| {
-            value.get("kind").and_then(Value::as_str).is_some_and(|k| k.starts_with("ValidatingAdmissionPolicy"))
-        })
-        .collect()
-}
-
-fn missing(watches: &Watches, shipped: &[Value]) -> Option<String> {
-    for object in shipped {
-        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let live = if kind == "ValidatingAdmissionPolicy" {
-            watches.admission.get(name).and_then(|p| serde_json::to_value(&p.spec).ok())
-        } else {
-            watches.bindings.get(name).and_then(|b| serde_json::to_value(&b.spec).ok())
-        };
-        let fix = "apply the chart again (helm upgrade) or deploy/hub/policies.yaml";
-        match (live, object.get("spec")) {
-            (None, _) => {
-                return Some(format!("{kind} {name} is missing, so nobody may decide until it is back; {fix}"));
-            }
-            (Some(live), Some(spec)) if !covers(&live, spec) => {
-                return Some(format!(
-                    "{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {fix}"
-                ));
-            }
+fn shipped() -> Shipped {
+    let mut all = Shipped::default();
+    for document in SHIPPED.split("\n---") {
+        let value: Option<serde_json::Value> = serde_saphyr::from_str(document).ok();
+        let kind = value.as_ref().and_then(|v| v.get("kind")).and_then(serde_json::Value::as_str).unwrap_or_default();
+        match kind {
+            "ValidatingAdmissionPolicy" => all.policies.extend(serde_saphyr::from_str(document).ok()),
+            "ValidatingAdmissionPolicyBinding" => all.bindings.extend(serde_saphyr::from_str(document).ok()),
             _ => {}
         }
     }
+    all
+}
+
+fn missing(watches: &Watches, shipped: &Shipped) -> Option<String> {
+    if shipped.policies.is_empty() || shipped.bindings.is_empty() {
+        return Some("this operator was built without its admission policies; install a proper build".to_owned());
+    }
+    for policy in &shipped.policies {
+        let name = policy.name_any();
+        match watches.admission.get(&name) {
+            None => return Some(gone("ValidatingAdmissionPolicy", &name)),
+            Some(live) if live.spec != policy.spec => return Some(changed("ValidatingAdmissionPolicy", &name)),
+            Some(_) => {}
+        }
+    }
+    for binding in &shipped.bindings {
+        let name = binding.name_any();
+        match watches.bindings.get(&name) {
+            None => return Some(gone("ValidatingAdmissionPolicyBinding", &name)),
+            Some(live) if live.spec != binding.spec => return Some(changed("ValidatingAdmissionPolicyBinding", &name)),
+            Some(_) => {}
+        }
+    }
     None
+}
+
+fn gone(kind: &str, name: &str) -> String {
+    format!("{kind} {name} is missing, so nobody may decide until it is back; {FIX}")
+}
+
+fn changed(kind: &str, name: &str) -> String {
+    format!("{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {FIX}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_shipped_document_is_read() {
+        let all = super::shipped();
+        let written = super::SHIPPED.matches("\nkind: ValidatingAdmissionPolicy\n").count();
+        assert!(written > 0);
+        assert_eq!(all.policies.len(), written);
+        assert_eq!(all.bindings.len(), super::SHIPPED.matches("\nkind: ValidatingAdmissionPolicyBinding\n").count());
+    }
 }

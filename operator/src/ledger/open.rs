@@ -144,7 +144,7 @@ impl LedgerService {
         let charged_before = records.iter().any(|r| r.charge.as_ref().is_some_and(|c| c.site == name));
         status.held = recovery.held;
         if was_missing && charged_before {
-            let held = missing(&name, &books);
+            let held = missing(&name, &books, status.sequence);
             books.hold(Some(held.message.clone()));
             status.held = Some(held);
         }
@@ -169,13 +169,13 @@ impl LedgerService {
     }
 }
 
-fn missing(site: &str, books: &Books) -> Held {
+fn missing(site: &str, books: &Books, sequence: i64) -> Held {
     Held {
         reason: Reason::LedgerMissing.as_str().to_owned(),
         message: format!(
             "the Ledger of site {site} was missing although requests or grants hold charges there; run `zhengyun-operator audit-ledger --site {site}`, then accept with --accept and a reason"
         ),
-        digest: audit_digest(books),
+        digest: audit_digest(books, sequence),
     }
 }
 

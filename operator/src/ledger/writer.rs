@@ -182,7 +182,7 @@ impl Writer {
 
     fn hold(&mut self, mut held: Held, fence_epoch: Option<i64>) -> bool {
         let mut books = self.ledger.books();
-        held.digest = audit_digest(&books);
+        held.digest = audit_digest(&books, self.status.sequence);
         held.message = zhengyun_domain::condition::cut(held.message, 2000);
         books.hold(Some(held.message.clone()));
         if fence_epoch > self.fence_epoch {
@@ -198,7 +198,7 @@ impl Writer {
         if self.status.held.is_none() && self.status.quarantine.is_empty() {
             return false;
         }
-        if audit_digest(&books) != digest {
+        if audit_digest(&books, self.status.sequence) != digest {
             return false;
         }
         for quarantined in self.status.quarantine.drain(..) {
@@ -215,6 +215,9 @@ impl Writer {
         books.end_quarantine();
         books.hold(None);
         self.status.held = None;
+        // Above every sequence that an object shows: after a restore of the hub some are ahead, and theirs may never fall.
+        let highest = books.entries().map(|e| e.sequence).max().unwrap_or_default();
+        self.status.sequence = self.status.sequence.max(highest).saturating_add(1);
         // Above the site's fence, so that this operator's writes pass there again.
         if let Some(fence) = self.fence_epoch.take() {
             self.status.epoch = self.status.epoch.max(fence.saturating_add(1));

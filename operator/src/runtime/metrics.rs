@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 pub struct ReconcileLabels {
     /// Kind.
     pub kind: String,
-    /// `ok`, `transient`, `blocked`.
+    /// `ok`, `transient`, `stale`.
     pub outcome: String,
 }
 

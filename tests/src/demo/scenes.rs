@@ -54,9 +54,9 @@ pub(super) async fn emergency(stage: &Stage, suffix: &str, out: &mut dyn FnMut(&
         .await?;
     out(&format!(
         "  dry run: charge {}, stages {}, findings {}",
-        preview["charge"],
-        names(&preview["stages"]),
-        preview["findings"]
+        preview.get("charge").unwrap_or(&Value::Null),
+        names(preview.get("stages").unwrap_or(&Value::Null)),
+        preview.get("findings").unwrap_or(&Value::Null)
     ));
     clerk.create(department, &name, &order("16")).await?;
     in_phase(stage, department, &name, RequestPhase::Draft).await?;
@@ -325,7 +325,7 @@ pub(super) async fn revoke_by_request(
 async fn order_revocation(stage: &Stage, department: &str, grant: &str, clerk: &str, why: &str) -> Result<String> {
     let path = format!("/api/v1/departments/{department}/grants/{grant}/revocation");
     let answer = stage.door(clerk)?.post(&path, &json!({ "justification": why })).await?;
-    answer["name"].as_str().map(str::to_owned).context("a revocation answers with its request")
+    answer.get("name").and_then(Value::as_str).map(str::to_owned).context("a revocation answers with its request")
 }
 
 async fn in_phase(stage: &Stage, department: &str, name: &str, phase: RequestPhase) -> Result<()> {
@@ -390,7 +390,7 @@ async fn grant_in<T>(
     what: &str,
     ready: impl Fn(&zhengyun_crds::ResourceGrant) -> Option<T>,
 ) -> Result<T> {
-    settled(&format!("grant {name} {what}"), Duration::from_secs(60), || async {
+    settled(&format!("grant {name} {what}"), Duration::from_mins(1), || async {
         let grant = stage.grant(department, name).await?;
         let status = grant.status.clone().unwrap_or_default();
         Ok(ready(&grant).ok_or_else(|| {
@@ -409,6 +409,7 @@ fn phase_of(grant: &zhengyun_crds::ResourceGrant) -> GrantPhase {
 }
 
 fn names(stages: &Value) -> String {
-    let names: Vec<&str> = stages.as_array().into_iter().flatten().filter_map(|s| s["name"].as_str()).collect();
+    let names: Vec<&str> =
+        stages.as_array().into_iter().flatten().filter_map(|s| s.get("name").and_then(Value::as_str)).collect();
     names.join(" → ")
 }

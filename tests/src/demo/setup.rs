@@ -22,7 +22,7 @@ pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()
     world::apply(&admin, &departments).await?;
     let expected = departments.len();
     let api: Api<Department> = Api::all(admin.clone());
-    settled("every department Ready", Duration::from_secs(60), || async {
+    settled("every department Ready", Duration::from_mins(1), || async {
         let all = api.list(&ListParams::default()).await?;
         let ready = all
             .iter()
@@ -44,7 +44,7 @@ pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()
     world::apply(&admin, &[demo_revocation()?]).await?;
     let sites: Api<Site> = Api::all(admin.clone());
     let items: Api<CatalogItem> = Api::all(admin.clone());
-    settled("sites and catalogue Ready", Duration::from_secs(60), || async {
+    settled("sites and catalogue Ready", Duration::from_mins(1), || async {
         let sites = sites.list(&ListParams::default()).await?;
         let items = items.list(&ListParams::default()).await?;
         let mut waiting: Vec<String> = Vec::new();

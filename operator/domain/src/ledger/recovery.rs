@@ -123,7 +123,7 @@ fn mismatch(books: &Books, ledger: &LedgerStatus, ahead: &[String]) -> Option<He
     let computed = books.totals();
     if let Some(held) = &ledger.held {
         // Held outlives a restart: only an accepted audit ends it. The digest follows the books.
-        return Some(Held { digest: audit_digest(books), ..held.clone() });
+        return Some(Held { digest: audit_digest(books, ledger.sequence), ..held.clone() });
     }
     if &recorded == computed && ahead.is_empty() {
         return None;
@@ -143,12 +143,12 @@ fn mismatch(books: &Books, ledger: &LedgerStatus, ahead: &[String]) -> Option<He
     Some(Held {
         reason: reason.as_str().to_owned(),
         message: crate::condition::cut(message, 2000),
-        digest: audit_digest(books),
+        digest: audit_digest(books, ledger.sequence),
     })
 }
 
 /// The digest of an audit: every charge of a site, in a fixed order. Whoever accepts it accepts exactly these books.
-pub fn audit_digest(books: &Books) -> String {
+pub fn audit_digest(books: &Books, sequence: i64) -> String {
     #[derive(Serialize)]
     struct Line<'a> {
         uid: &'a str,
@@ -159,5 +159,6 @@ pub fn audit_digest(books: &Books) -> String {
         .entries()
         .map(|e| Line { uid: &e.object.uid, department: &e.department, charge: e.charge.to_text() })
         .collect();
-    digest::of(&lines)
+    // With the sequence, which every acceptance raises: one word of an administrator ends one hold, never a later one.
+    digest::of(&(sequence, lines))
 }

@@ -57,6 +57,25 @@ pub(super) async fn namespace(context: &Context, department: &Department) -> kub
     Ok(Ok(wanted))
 }
 
+/// Takes our labels off the namespace of a department that ends: its records stay until somebody deletes them, and only
+/// a namespace without our labels may be deleted.
+pub(super) async fn release_namespace(context: &Context, department: &Department) -> kube::Result<()> {
+    let Ok(name) = naming::department_namespace(&department.name_any()) else { return Ok(()) };
+    let api: Api<Namespace> = context.cluster();
+    let Some(found) = api.get_opt(&name).await? else { return Ok(()) };
+    if found.labels().get(LABEL_DEPARTMENT_UID) != department.uid().as_ref() {
+        return Ok(());
+    }
+    let patch = serde_json::json!({
+        "metadata": {
+            "uid": found.metadata.uid, "resourceVersion": found.metadata.resource_version,
+            "labels": { LABEL_DEPARTMENT_UID: null, marks::LABEL_DEPARTMENT: null, marks::LABEL_MANAGED_BY: null }
+        }
+    });
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    Ok(())
+}
+
 /// Brings the RoleBindings of a department's namespace to what its own and its ancestors' roles say.
 pub(super) async fn role_bindings(context: &Context, department: &Department, namespace: &str) -> kube::Result<()> {
     let desired = desired(context, department, namespace);

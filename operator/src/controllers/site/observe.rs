@@ -36,6 +36,8 @@ pub(super) struct Found {
     pub(super) allocatable: Option<Amounts>,
     /// Labelled namespaces of grants that the hub does not know, or that are over.
     pub(super) strangers: Vec<String>,
+    /// Whether the site was searched for them.
+    pub(super) swept: bool,
 }
 
 pub(super) async fn observe(context: &Context, site: &Site, ledger: &SiteLedger) -> Found {
@@ -119,7 +121,18 @@ async fn look(
     }
     match fence::raise(link, &context.hub_uid, ledger.epoch()).await.map_err(|e| e.to_string())? {
         FenceState::Ours { uid } => {
-            found.identity = Some(format!("{cluster}/{uid}"));
+            let now = format!("{cluster}/{uid}");
+            let pinned = site.status.as_ref().and_then(|s| s.identity.as_ref());
+            let admitted = site.spec.expected_identity.as_ref().is_some_and(|e| *e == now || *e == cluster);
+            if let Some(pinned) = pinned.filter(|pinned| **pinned != now && !admitted) {
+                let message = format!(
+                    "the fence at site {name} was replaced: {now} is there, {pinned} was joined; find out who removed it, then set spec.expectedIdentity to {now}"
+                );
+                found.identity_fault = Some((Reason::IdentityChanged, message));
+                link.refuse_writes(true);
+                return Ok(());
+            }
+            found.identity = Some(now);
             found.fence_epoch = Some(ledger.epoch());
             link.refuse_writes(false);
         }
@@ -174,6 +187,7 @@ async fn sweep(
     name: &str,
     found: &mut Found,
 ) -> Result<(), String> {
+    found.swept = false;
     for thing in fence::sweep(link).await.map_err(|e| e.to_string())? {
         let namespace = format!("{}{}", marks::DEPARTMENT_NAMESPACE_PREFIX, thing.department);
         let api: Api<zhengyun_crds::ResourceGrant> = context.namespaced(&namespace);
@@ -210,5 +224,6 @@ async fn sweep(
                 .await;
         }
     }
+    found.swept = true;
     Ok(())
 }

@@ -38,7 +38,9 @@ pub(super) async fn report(
     let total = ledger.books().totals().total().map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let held = ledger.books().held().map(str::to_owned);
     capacities(&mut set, &capacity, &total, found);
-    if found.strangers.is_empty() {
+    if !found.swept {
+        set.keep(C::Swept);
+    } else if found.strangers.is_empty() {
         set.yes(C::Swept, Reason::AsIntended, "everything labelled at the site belongs to a live grant");
     } else {
         set.no(
