@@ -95,10 +95,8 @@ fn every_field_is_described_and_bounded() {
         walk(&kind, &schema, &mut |path, node| {
             let free = node.get("x-kubernetes-preserve-unknown-fields").is_some();
             match node.get("type").and_then(Value::as_str) {
-                Some("string") => {
-                    if !["maxLength", "enum", "format"].iter().any(|key| node.get(key).is_some()) {
-                        faults.push(format!("{path}: string without maxLength"));
-                    }
+                Some("string") if !["maxLength", "enum", "format"].iter().any(|key| node.get(key).is_some()) => {
+                    faults.push(format!("{path}: string without maxLength"));
                 }
                 Some("array") if node.get("maxItems").is_none() => {
                     faults.push(format!("{path}: list without maxItems"));

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 
 use super::Cached;
 use crate::metrics::Metrics;
+
+/// Shortest pause before a failed watch is taken up again.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause: how long an answer may lag behind once the hub is back.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// Namespace and name.
 type Key = (Option<String>, String);
@@ -36,7 +43,7 @@ impl<K: Cached> Feed<K> {
     /// Watches until it is dropped; a failed watch is taken up again with growing pauses.
     pub(super) async fn run(mut self, client: Client) {
         let events = watcher(Api::<DeserializeGuard<K>>::all(client), watcher::Config::default());
-        let mut events = pin!(events.default_backoff());
+        let mut events = pin!(events.backoff(patience()));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.take(event),
@@ -136,6 +143,11 @@ impl<K: Cached> Feed<K> {
         reference.namespace = namespace.map(str::to_owned);
         self.store.get(&reference).map(|object| (*object).clone())
     }
+}
+
+fn patience() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(MIN_PAUSE).with_max_delay(MAX_PAUSE);
+    pauses.with_jitter().without_max_times().into()
 }
 
 /// What went wrong, without the whole refusal printed a second time.

@@ -38,9 +38,9 @@ pub async fn reconcile(context: Arc<Context>, ledger: Arc<Ledger>) -> Outcome {
 }
 
 /// Watches for charged objects that vanish although their finalizer should have kept them.
-pub async fn watch_vanishing<K: Kind>(context: Arc<Context>, watched: Watched<K>, shutdown: CancellationToken)
+pub async fn watch_vanishing<K>(context: Arc<Context>, watched: Watched<K>, shutdown: CancellationToken)
 where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+    K: Kind + Resource<Scope = k8s_openapi::NamespaceResourceScope>,
 {
     let mut changes = watched.changes();
     loop {
@@ -60,7 +60,7 @@ where
             Ok(found) if found.as_ref().and_then(ResourceExt::uid).as_ref() == Some(&uid) => {}
             Ok(_) => site.quarantine(&uid).await,
             Err(error) => {
-                tracing::warn!(%error, name, "cannot tell whether a charged object vanished; the next start of the operator will")
+                tracing::warn!(%error, name, "cannot tell whether a charged object vanished; the next start of the operator will");
             }
         }
     }

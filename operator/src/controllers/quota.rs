@@ -51,7 +51,7 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
         Some(_) => quota.status.as_ref().map(|s| s.adopted.clone()).unwrap_or_default(),
         None => plan_adoption(&context, &quota).await?,
     };
-    let status = report(&context, &quota, fault, adopted, Timestamp::now())?;
+    let status = report(&context, &quota, fault.as_ref(), adopted, Timestamp::now())?;
     if quota.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
@@ -221,7 +221,7 @@ fn lower(a: &Limits, b: &Limits) -> Limits {
 fn report(
     context: &Context,
     quota: &DepartmentQuota,
-    fault: Option<(Reason, String)>,
+    fault: Option<&(Reason, String)>,
     adopted: Vec<AdoptedLimit>,
     now: Timestamp,
 ) -> Result<DepartmentQuotaStatus, ReconcileError> {
@@ -243,16 +243,13 @@ fn report(
         usage.push(site_use(&line.site, &charge, &total, &hard));
     }
     let mut set = ConditionSet::new(&before.conditions, quota.metadata.generation, now);
-    match &fault {
-        Some((reason, message)) => {
-            let message = format!("{message}; the limits in force stay as they were");
-            set.no(ConditionType::Accepted, *reason, message.clone());
-            set.stalled(*reason, message);
-        }
-        None => {
-            set.yes(ConditionType::Accepted, Reason::Accepted, "the limits are in force");
-            set.yes(ConditionType::Ready, Reason::AsIntended, "the limits are in force");
-        }
+    if let Some((reason, message)) = &fault {
+        let message = format!("{message}; the limits in force stay as they were");
+        set.no(ConditionType::Accepted, *reason, message.clone());
+        set.stalled(*reason, message);
+    } else {
+        set.yes(ConditionType::Accepted, Reason::Accepted, "the limits are in force");
+        set.yes(ConditionType::Ready, Reason::AsIntended, "the limits are in force");
     }
     if over.is_empty() {
         set.no(ConditionType::OverLimit, Reason::WithinLimit, "use is within the limits");

@@ -43,12 +43,12 @@ pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
         .map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let found = observe::observe(&context, &site, &ledger).await;
     let status = report::report(&site, &ledger, &found, Timestamp::now()).await?;
-    if site.status.as_ref() != Some(&status) {
+    if site.status.as_ref() == Some(&status) {
+        raises_first(&ledger, &status)?.put_in_force(&ledger);
+    } else {
         let raises = raises_first(&ledger, &status)?;
         replace_status(&api, site.as_ref(), site.status.as_ref(), &status).await?;
         raises.put_in_force(&ledger);
-    } else {
-        raises_first(&ledger, &status)?.put_in_force(&ledger);
     }
     Ok(Action::requeue(spread(LOOK, &site.name_any(), 0)))
 }

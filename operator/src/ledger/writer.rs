@@ -74,12 +74,11 @@ impl Writer {
         loop {
             let untidy = self.journal.len() < self.status.journal.len();
             let first = if untidy {
-                match tokio::time::timeout(TIDY_AFTER, self.queue.recv()).await {
-                    Ok(command) => command,
-                    Err(_) => {
-                        self.commit().await?;
-                        continue;
-                    }
+                if let Ok(command) = tokio::time::timeout(TIDY_AFTER, self.queue.recv()).await {
+                    command
+                } else {
+                    self.commit().await?;
+                    continue;
                 }
             } else {
                 self.queue.recv().await

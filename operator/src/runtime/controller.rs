@@ -120,7 +120,7 @@ pub async fn run<K, F, Fut>(
             match &outcome {
                 Ok(_) => backoff.succeed(&name),
                 Err(ReconcileError::Transient(why)) => {
-                    tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again")
+                    tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again");
                 }
                 Err(ReconcileError::Stale(why)) => tracing::debug!(kind, object = name, why, "looked at again"),
             }

@@ -53,14 +53,14 @@ pub async fn serve(
                 }
             }),
         )
-        .route("/metrics", get(move || exposition(Arc::clone(&metrics))));
+        .route("/metrics", get(move || std::future::ready(exposition(&metrics))));
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
         .context("serve health and metrics")
 }
 
-async fn exposition(metrics: Arc<Metrics>) -> impl IntoResponse {
+fn exposition(metrics: &Metrics) -> impl IntoResponse + use<> {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &metrics.registry) {
         Ok(()) => (

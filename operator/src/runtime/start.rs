@@ -205,20 +205,33 @@ struct AllTriggers {
 
 fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> AllTriggers {
     let w = &context.watches;
-    let c = || Arc::clone(context);
-    let (a, b, d, e, f, g, h, i, j, k) = (c(), c(), c(), c(), c(), c(), c(), c(), c(), c());
+    let open_requests = |context: &Arc<Context>| {
+        let context = Arc::clone(context);
+        move || controllers::request::open_requests(&context, |_| true)
+    };
+    let every_quota = |context: &Arc<Context>| {
+        let context = Arc::clone(context);
+        move || context.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
+    };
+    let quotas_above = |context: &Arc<Context>| {
+        let context = Arc::clone(context);
+        move |namespace: Option<String>| {
+            controllers::quota::above(&context, department_of(&namespace.unwrap_or_default()))
+        }
+    };
+    let (of_policies, of_admission, of_bindings) =
+        (open_requests(context), open_requests(context), open_requests(context));
+    let (by_departments, by_quotas) = (every_quota(context), every_quota(context));
+    let (by_requests, by_grants) = (quotas_above(context), quotas_above(context));
+    let (for_departments, for_items, for_systems) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
     AllTriggers {
         departments: Triggers::own(&w.departments)
-            .on(&w.departments, move |changed| controllers::department::dependants(&a, &changed)),
+            .on(&w.departments, move |changed| controllers::department::dependants(&for_departments, &changed)),
         quotas: Triggers::own(&w.quotas)
-            .on(&w.departments, move |_| {
-                b.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
-            })
-            .on(&w.quotas, move |_| {
-                d.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
-            })
-            .on(&w.requests, move |r| controllers::quota::above(&e, department_of(&r.namespace().unwrap_or_default())))
-            .on(&w.grants, move |r| controllers::quota::above(&f, department_of(&r.namespace().unwrap_or_default()))),
+            .on(&w.departments, move |_| by_departments())
+            .on(&w.quotas, move |_| by_quotas())
+            .on(&w.requests, move |request| by_requests(request.namespace()))
+            .on(&w.grants, move |grant| by_grants(grant.namespace())),
         sites: Triggers::own(&w.sites)
             .on(&w.grants, |grant| [ObjectRef::new(&grant.spec.site)])
             .on(&w.ledgers, |ledger| [ObjectRef::new(&ledger.spec.site)]),
@@ -238,17 +251,17 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             })
             .on(&w.items, move |item| {
                 let name = item.name_any();
-                controllers::request::open_requests(&g, |r| r.spec.order.items.iter().any(|i| i.item == name))
+                controllers::request::open_requests(&for_items, |r| r.spec.order.items.iter().any(|i| i.item == name))
             })
             .on(&w.systems, move |system| {
                 let (name, namespace) = (system.name_any(), system.namespace());
-                controllers::request::open_requests(&h, |r| {
+                controllers::request::open_requests(&for_systems, |r| {
                     r.namespace() == namespace && r.spec.order.system.as_deref() == Some(&name)
                 })
             })
-            .on(&w.policies, move |_| controllers::request::open_requests(&i, |_| true))
-            .on(&w.admission, move |_| controllers::request::open_requests(&j, |_| true))
-            .on(&w.bindings, move |_| controllers::request::open_requests(&k, |_| true)),
+            .on(&w.policies, move |_| of_policies())
+            .on(&w.admission, move |_| of_admission())
+            .on(&w.bindings, move |_| of_bindings()),
         grants: Triggers::own(&w.grants)
             .on(&w.requests, |r| {
                 r.status

@@ -239,7 +239,7 @@ impl fmt::Debug for SiteLinks {
 impl SiteLinks {
     /// No connections yet, and the stream of what changes at those to come. All of them end with `stop`.
     pub fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> (Arc<Self>, Touched) {
-        let (touches, touched) = mpsc::unbounded();
+        let (touches, stream) = mpsc::unbounded();
         let links = Self {
             links: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -248,7 +248,7 @@ impl SiteLinks {
             stop,
             hook: WriteHook::default(),
         };
-        (Arc::new(links), touched)
+        (Arc::new(links), stream)
     }
 
     /// Calls a function after each write that any site was asked for. Only the first such function is taken.

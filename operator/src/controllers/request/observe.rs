@@ -156,7 +156,7 @@ async fn try_at_site(
     }
     let site = &request.spec.order.site;
     let Some(link) = context.links.get(site) else {
-        return unreachable(submitted, format!("site {site} is not connected yet"));
+        return unreachable(submitted, &format!("site {site} is not connected yet"));
     };
     let mut pretended = ResourceGrant::new(grant_name, pretended_spec(request, namespace, assessment));
     pretended.metadata.namespace = Some(namespace.to_owned());
@@ -168,12 +168,12 @@ async fn try_at_site(
         .collect();
     match link.dry_run(&objects).await {
         Ok(findings) => Ok(findings),
-        Err(error) => unreachable(submitted, error.to_string()),
+        Err(error) => unreachable(submitted, &error.to_string()),
     }
 }
 
 /// A draft can do without the site; a submission waits for it, for nothing is charged for objects that nobody checked.
-fn unreachable(submitted: bool, why: String) -> Result<Vec<Finding>, ReconcileError> {
+fn unreachable(submitted: bool, why: &str) -> Result<Vec<Finding>, ReconcileError> {
     if submitted {
         Err(ReconcileError::Transient(format!("the objects cannot be checked at the site: {why}")))
     } else {

@@ -89,8 +89,7 @@ fn pointer(field: &str) -> String {
         .split(['.', '['])
         .map(|step| step.trim_end_matches(']').trim_matches('"'))
         .filter(|s| !s.is_empty())
-        .map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1")))
-        .collect()
+        .fold(String::new(), |pointer, step| zhengyun_domain::finding::pointer_to(&pointer, step))
 }
 
 #[cfg(test)]

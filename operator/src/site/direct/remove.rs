@@ -150,7 +150,7 @@ impl Removing<'_> {
                     .get(&Collection::holding(entry), &entry.name)
                     .await
                     .map_err(|f| f.unexpected(self.link, &what))?;
-                if let Some(live) = live.filter(|live| text(live, "/metadata/deletionTimestamp") != "") {
+                if let Some(live) = live.filter(|live| !text(live, "/metadata/deletionTimestamp").is_empty()) {
                     lines.push(waits_for(&entry.kind, &live));
                     left.push(entry);
                 }
