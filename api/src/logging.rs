@@ -1,5 +1,7 @@
 //! Log lines: text for people or JSON for machines, always on standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, LogFormat};
@@ -11,7 +13,10 @@ const OF_ITS_OWN: &str = "kube_client";
 pub fn start(args: &Args) {
     // The filter was checked when the arguments were read.
     let filter = EnvFilter::try_new(filter(&args.log)).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match args.log_format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),

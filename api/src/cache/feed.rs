@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 /// Shortest pause before a failed watch is taken up again.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause: how long an answer may lag behind once the hub is back.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// Namespace and name.
 type Key = (Option<String>, String);

@@ -3,6 +3,7 @@
 mod assess;
 mod deadline;
 mod machine;
+mod outcome;
 mod plan;
 mod status;
 
@@ -10,7 +11,8 @@ pub use assess::{Assessment, Submission, Surroundings, assess, order_digest};
 pub(crate) use assess::{finding, item_is_ready};
 pub use deadline::due;
 pub use machine::{Event, Illegal, step};
-pub use plan::{Observed, Plan, applied, entered, plan, refused};
+pub use outcome::{applied, entered, refused};
+pub use plan::{Observed, Plan, plan};
 
 #[cfg(test)]
 mod tests;
