@@ -187,6 +187,16 @@ impl ControlPlane {
         self.start_again().await
     }
 
+    /// Starts the controllers afresh, which makes them discover kinds that were added since they started: by themselves the
+    /// quota controller takes up to five minutes to count a new kind.
+    pub async fn restart_controller_manager(&self) -> Result<()> {
+        let manager = self.slots().controller_manager.take();
+        if let Some(manager) = manager {
+            manager.kill9().await?;
+        }
+        self.start_again().await
+    }
+
     /// Stops the apiserver from answering while its port stays open: the site that hangs, not the one that refuses.
     pub fn pause_apiserver(&self) -> Result<()> {
         self.signal_apiserver(Signal::STOP)

@@ -73,6 +73,7 @@ async fn install_site(site: &ControlPlane, assets: &Assets, options: &LabOptions
     if options.provisioner.is_some() {
         provisioner::install_schemas(&client, &assets.schemas).await.with_context(what)?;
         provisioner::install_classes(&client).await.with_context(what)?;
+        site.restart_controller_manager().await.with_context(what)?;
     }
     if options.product {
         let objects = install::read_folder(&project_root().join("deploy/site"))?;
