@@ -142,3 +142,16 @@ proptest! {
         prop_assert_eq!(back, a);
     }
 }
+
+#[test]
+fn the_lower_of_two_limits_admits_only_what_both_admit() {
+    let limits = |pairs: &[(&str, &str)]| -> Limits {
+        pairs.iter().map(|(name, limit)| (name.parse().unwrap(), limit.parse::<Limit>().unwrap())).collect()
+    };
+    let left = limits(&[("cpu", "4"), ("memory", "unlimited"), ("gpu", "1")]);
+    let right = limits(&[("cpu", "2"), ("memory", "8Gi"), ("ip.public", "3")]);
+    let lower = left.lower_of(&right);
+    for (name, limit) in [("cpu", "2"), ("memory", "8Gi"), ("gpu", "0"), ("ip.public", "0")] {
+        assert_eq!(lower.get(&name.parse().unwrap()), limit.parse::<Limit>().unwrap(), "{name}");
+    }
+}

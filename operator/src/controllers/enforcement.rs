@@ -42,31 +42,28 @@ fn missing(watches: &Watches, shipped: &Shipped) -> Option<String> {
     if shipped.policies.is_empty() || shipped.bindings.is_empty() {
         return Some("this operator was built without its admission policies; install a proper build".to_owned());
     }
-    for policy in &shipped.policies {
+    let policies = shipped.policies.iter().map(|policy| {
         let name = policy.name_any();
-        match watches.admission.get(&name) {
-            None => return Some(gone("ValidatingAdmissionPolicy", &name)),
-            Some(live) if live.spec != policy.spec => return Some(changed("ValidatingAdmissionPolicy", &name)),
-            Some(_) => {}
-        }
-    }
-    for binding in &shipped.bindings {
+        let same = watches.admission.get(&name).map(|live| live.spec == policy.spec);
+        ("ValidatingAdmissionPolicy", name, same)
+    });
+    let bindings = shipped.bindings.iter().map(|binding| {
         let name = binding.name_any();
-        match watches.bindings.get(&name) {
-            None => return Some(gone("ValidatingAdmissionPolicyBinding", &name)),
-            Some(live) if live.spec != binding.spec => return Some(changed("ValidatingAdmissionPolicyBinding", &name)),
-            Some(_) => {}
-        }
+        let same = watches.bindings.get(&name).map(|live| live.spec == binding.spec);
+        ("ValidatingAdmissionPolicyBinding", name, same)
+    });
+    policies.chain(bindings).find_map(|(kind, name, same)| fault(kind, &name, same))
+}
+
+/// What is wrong with a policy or binding, by whether what is there is the same as shipped.
+fn fault(kind: &str, name: &str, same: Option<bool>) -> Option<String> {
+    match same {
+        Some(true) => None,
+        None => Some(format!("{kind} {name} is missing, so nobody may decide until it is back; {FIX}")),
+        Some(false) => Some(format!(
+            "{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {FIX}"
+        )),
     }
-    None
-}
-
-fn gone(kind: &str, name: &str) -> String {
-    format!("{kind} {name} is missing, so nobody may decide until it is back; {FIX}")
-}
-
-fn changed(kind: &str, name: &str) -> String {
-    format!("{kind} {name} differs from the shipped one, so nobody may decide until it is restored; {FIX}")
 }
 
 #[cfg(test)]

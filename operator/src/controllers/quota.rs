@@ -181,7 +181,7 @@ fn restrict(context: &Context, name: &str, next: &DepartmentQuotaStatus) -> Resu
         ledger.set_line(
             name,
             Some(QuotaLine {
-                hard: lower(&current.hard, &wanted.hard),
+                hard: current.hard.lower_of(&wanted.hard),
                 shared_with_unlisted: current.shared_with_unlisted && wanted.shared_with_unlisted,
             }),
         );
@@ -208,14 +208,6 @@ fn line_at(status: &DepartmentQuotaStatus, ledger: &SiteLedger) -> Result<QuotaL
         hard: quota::limits("status.adopted", hard).map_err(|e| ReconcileError::Transient(e.to_string()))?,
         shared_with_unlisted: status.unlisted_children == Some(UnlistedChildren::Share),
     })
-}
-
-fn lower(a: &Limits, b: &Limits) -> Limits {
-    let pick = |left: Limit, right: Limit| match (left, right) {
-        (Limit::Unlimited, other) | (other, Limit::Unlimited) => other,
-        (Limit::AtMost(x), Limit::AtMost(y)) => Limit::AtMost(x.min(y)),
-    };
-    a.iter().map(|(resource, limit)| (resource.clone(), pick(*limit, b.get(resource)))).collect()
 }
 
 fn report(

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use zhengyun_crds::site::{Site, SiteStatus};
 use zhengyun_crds::{ConditionType, Reason, marks};
+use zhengyun_domain::amounts::Limits;
 use zhengyun_domain::condition::ConditionSet;
 use zhengyun_domain::quota;
 
@@ -43,52 +44,28 @@ pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
         .map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let found = observe::observe(&context, &site, &ledger).await;
     let status = report::report(&site, &ledger, &found, Timestamp::now()).await?;
-    if site.status.as_ref() == Some(&status) {
-        raises_first(&ledger, &status)?.put_in_force(&ledger);
-    } else {
-        let raises = raises_first(&ledger, &status)?;
+    // A capacity that was cut holds at once; a raise only after it is recorded.
+    let wanted = adopted_capacity(&status)?;
+    let current = ledger.books().limits().capacity.clone();
+    put_in_force(&ledger, current.lower_of(&wanted));
+    if site.status.as_ref() != Some(&status) {
         replace_status(&api, site.as_ref(), site.status.as_ref(), &status).await?;
-        raises.put_in_force(&ledger);
     }
+    put_in_force(&ledger, wanted);
     Ok(Action::requeue(spread(LOOK, &site.name_any(), 0)))
 }
 
-/// A capacity that was cut holds at once; a raise only after it is recorded.
-struct Adoption(zhengyun_domain::amounts::Limits);
-
-impl Adoption {
-    fn put_in_force(self, ledger: &SiteLedger) {
-        if ledger.books().limits().capacity != self.0 {
-            ledger.set_capacity(self.0);
-        }
-    }
+fn adopted_capacity(status: &SiteStatus) -> Result<Limits, ReconcileError> {
+    let adopted = status.adopted.as_ref().map(|a| quota::amounts("status.adopted.capacity", &a.capacity)).transpose();
+    Ok(adopted.map_err(|e| ReconcileError::Transient(e.to_string()))?.unwrap_or_default().into())
 }
 
-fn raises_first(ledger: &SiteLedger, status: &SiteStatus) -> Result<Adoption, ReconcileError> {
-    use zhengyun_domain::amounts::{Limit, Limits};
-    let wanted: Limits = status
-        .adopted
-        .as_ref()
-        .map(|a| quota::amounts("status.adopted.capacity", &a.capacity))
-        .transpose()
-        .map_err(|e| ReconcileError::Transient(e.to_string()))?
-        .unwrap_or_default()
-        .into();
-    let current = ledger.books().limits().capacity.clone();
-    let lower: Limits = current
-        .iter()
-        .map(|(resource, limit)| {
-            let lower = match (*limit, wanted.get(resource)) {
-                (Limit::Unlimited, other) | (other, Limit::Unlimited) => other,
-                (Limit::AtMost(a), Limit::AtMost(b)) => Limit::AtMost(a.min(b)),
-            };
-            (resource.clone(), lower)
-        })
-        .collect();
-    if lower != current {
-        ledger.set_capacity(lower);
+fn put_in_force(ledger: &SiteLedger, capacity: Limits) {
+    // The books are asked first and let go: setting takes their lock again.
+    let differs = ledger.books().limits().capacity != capacity;
+    if differs {
+        ledger.set_capacity(capacity);
     }
-    Ok(Adoption(wanted))
 }
 
 async fn remove(context: &Context, site: &Site) -> Outcome {

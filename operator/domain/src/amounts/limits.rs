@@ -87,6 +87,18 @@ impl Limits {
         let as_if_asked = self.shortfalls(&Amounts::new(), used)?;
         Ok(as_if_asked.into_iter().map(|s| Shortfall { used: s.asked, asked: Quantity::ZERO, ..s }).collect())
     }
+
+    /// The lower of two limits, resource by resource; what either leaves out may not be used at all.
+    ///
+    /// While a change of limits is being recorded, decisions follow this one: they oversell under neither.
+    #[must_use]
+    pub fn lower_of(&self, other: &Self) -> Self {
+        let pick = |left: Limit, right: Limit| match (left, right) {
+            (Limit::Unlimited, limit) | (limit, Limit::Unlimited) => limit,
+            (Limit::AtMost(left), Limit::AtMost(right)) => Limit::AtMost(left.min(right)),
+        };
+        self.iter().map(|(resource, limit)| (resource.clone(), pick(*limit, other.get(resource)))).collect()
+    }
 }
 
 impl FromIterator<(ResourceName, Limit)> for Limits {
