@@ -36,8 +36,8 @@ impl Caller {
     }
 
     /// The hub with this caller's rights.
-    pub(crate) fn hub(&self, state: &AppState) -> CallerHub {
-        state.hub.as_caller(Arc::clone(&self.token))
+    pub(crate) fn hub<'a>(&self, state: &'a AppState) -> CallerHub<'a> {
+        state.hub.as_caller(Arc::clone(&self.token), &state.cache)
     }
 }
 

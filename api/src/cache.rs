@@ -1,24 +1,31 @@
 //! Watch caches: what the API reads, kept current by one watch per kind.
 //!
 //! An object that cannot be decoded is left out, counted and logged; it never sticks the stream of its kind.
+//!
+//! Whoever writes through this API reads the own write: the answer to a write is held back until the cache has seen it.
 
 mod feed;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zhengyun_crds::{
-    ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
+    Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
     ResourceRequest, Site,
 };
 
 use crate::metrics::Metrics;
+
+/// Longest time for which the answer to a write is held back; a watch is behind for longer only when it is broken.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What a cache can hold.
 pub(crate) trait Cached:
@@ -58,20 +65,30 @@ impl Cached for ResourceGrant {
     }
 }
 
+/// How far a cache has come; told anew after every event that it took in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    /// Whether the first list has arrived.
+    synced: bool,
+    /// The newest revision of the hub that it has seen of its kind.
+    revision: u64,
+}
+
 /// Every object of one kind at the hub, as last seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache<K: Cached> {
     store: Store<K>,
-    synced: watch::Receiver<bool>,
+    progress: watch::Receiver<Progress>,
+    metrics: Metrics,
 }
 
 impl<K: Cached> Cache<K> {
     fn start(client: &Client, metrics: &Metrics, stopping: &CancellationToken) -> Self {
         let (store, writer) = store::<K>();
-        let (announce, synced) = watch::channel(false);
+        let (announce, progress) = watch::channel(Progress::default());
         let feed = feed::Feed::new(store.clone(), writer, metrics.clone(), announce);
         tokio::spawn(stopping.clone().run_until_cancelled_owned(feed.run(client.clone())));
-        Self { store, synced }
+        Self { store, progress, metrics: metrics.clone() }
     }
 
     /// A cluster-wide object.
@@ -94,13 +111,74 @@ impl<K: Cached> Cache<K> {
         self.store.state_filter(fits)
     }
 
+    /// Waits until the cache has seen an object as it was just written, or whatever became of it since.
+    ///
+    /// A watch that is far behind does not hold the answer back for ever; that is counted.
+    async fn catch_up(&self, written: &ObjectMeta) {
+        let mut progress = self.progress.clone();
+        let seen = progress.wait_for(|progress| self.has_seen(written, progress.revision));
+        // A closed channel means that the process stops: what is under way is answered with what there is.
+        if tokio::time::timeout(CATCH_UP, seen).await.is_err() {
+            self.metrics.not_caught_up(K::PLURAL);
+            tracing::warn!(
+                kind = K::PLURAL,
+                "a write of {} is answered before the watch has shown it; a read may still find the former state",
+                K::PLURAL
+            );
+        }
+    }
+
+    /// Whether an object as it was written is among what the cache has seen up to a revision.
+    ///
+    /// The events of one kind arrive in the order of their revisions, so a cache that has come as far as the write has seen
+    /// the object, or a later state of it, its deletion, or another object under its name.
+    fn has_seen(&self, written: &ObjectMeta, up_to: u64) -> bool {
+        match revision(written) {
+            Some(revision) => up_to >= revision,
+            // A hub whose revisions are not numbers: then only the very state that was written is recognised.
+            None => self.held(written).is_some_and(|held| {
+                (&held.meta().uid, &held.meta().resource_version) == (&written.uid, &written.resource_version)
+            }),
+        }
+    }
+
+    fn held(&self, written: &ObjectMeta) -> Option<Arc<K>> {
+        let mut reference = ObjectRef::new(written.name.as_deref()?);
+        reference.namespace.clone_from(&written.namespace);
+        self.store.get(&reference)
+    }
+
     fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        self.progress.borrow().synced
     }
 
     async fn synced(&self) {
         // The other end lives as long as the process watches; when it goes, nobody is served any more.
-        self.synced.clone().wait_for(|synced| *synced).await.ok();
+        self.progress.clone().wait_for(|progress| progress.synced).await.ok();
+    }
+}
+
+/// A resourceVersion as a number: within one kind it orders what happened.
+fn revision(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.resource_version.as_ref()?.parse().ok()
+}
+
+/// What people write through this API.
+pub(crate) trait Written: Resource<DynamicType = ()> {
+    /// Waits until answers of this API show what was written.
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send;
+}
+
+impl Written for ResourceRequest {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.requests.catch_up(&self.metadata)
+    }
+}
+
+impl Written for Approval {
+    /// No answer is made of approvals: what came of one stands in its request, where the operator writes it.
+    fn shown(&self, _: &Caches) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
     }
 }
 

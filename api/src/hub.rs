@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::Args;
+use crate::cache::{Caches, Written};
 use crate::error::RunError;
 
 /// Who the hub records as the writer of a field.
@@ -87,9 +88,9 @@ impl Hub {
         send(&self.own, self.timeout, call, None).await
     }
 
-    /// The hub as the holder of a token sees it.
-    pub(crate) fn as_caller(&self, token: Arc<SecretString>) -> CallerHub {
-        CallerHub { client: self.bare.clone(), timeout: self.timeout, token }
+    /// The hub as the holder of a token sees it; `caches` are those that the caller's next answers are read from.
+    pub(crate) fn as_caller<'a>(&self, token: Arc<SecretString>, caches: &'a Caches) -> CallerHub<'a> {
+        CallerHub { client: self.bare.clone(), timeout: self.timeout, token, caches }
     }
 }
 
@@ -99,13 +100,16 @@ async fn from_file(path: &std::path::Path) -> Result<Config, kube::config::Kubec
 }
 
 /// The hub with one caller's rights.
-pub(crate) struct CallerHub {
+///
+/// A write comes back once the API's own cache has seen it, so that whoever wrote reads what was written.
+pub(crate) struct CallerHub<'a> {
     client: Client,
     timeout: Duration,
     token: Arc<SecretString>,
+    caches: &'a Caches,
 }
 
-impl CallerHub {
+impl CallerHub<'_> {
     /// Reads one object.
     pub(crate) async fn get<K: Resource<DynamicType = ()> + DeserializeOwned>(
         &self,
@@ -116,7 +120,7 @@ impl CallerHub {
     }
 
     /// Creates an object under its own name: safe to repeat, a second arrival is refused as existing.
-    pub(crate) async fn create<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned>(
+    pub(crate) async fn create<K: Written + Serialize + DeserializeOwned>(
         &self,
         namespace: &str,
         object: &K,
@@ -124,11 +128,11 @@ impl CallerHub {
     ) -> Result<K, HubError> {
         let body = serde_json::to_vec(object).map_err(|e| HubError::Call(e.to_string()))?;
         let parameters = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        self.send(calls::<K>(namespace).create(&parameters, body)).await
+        self.write(calls::<K>(namespace).create(&parameters, body), dry_run).await
     }
 
     /// Merges a patch into an object; the resourceVersion and UID in it guard the write, so it is safe to repeat.
-    pub(crate) async fn patch<K: Resource<DynamicType = ()> + DeserializeOwned>(
+    pub(crate) async fn patch<K: Written + DeserializeOwned>(
         &self,
         namespace: &str,
         name: &str,
@@ -137,7 +141,7 @@ impl CallerHub {
     ) -> Result<K, HubError> {
         let parameters =
             PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.send(calls::<K>(namespace).patch(name, &parameters, &Patch::Merge(patch))).await
+        self.write(calls::<K>(namespace).patch(name, &parameters, &Patch::Merge(patch)), dry_run).await
     }
 
     /// Reads one object as it stands on the wire, with the fields that this version does not know.
@@ -147,6 +151,19 @@ impl CallerHub {
         name: &str,
     ) -> Result<serde_json::Value, HubError> {
         self.send(calls::<K>(namespace).get(name, &kube::api::GetParams::default())).await
+    }
+
+    /// Sends a write, and waits until answers show what it stored.
+    async fn write<K: Written + DeserializeOwned>(
+        &self,
+        call: Result<Request<Vec<u8>>, kube::core::request::Error>,
+        dry_run: bool,
+    ) -> Result<K, HubError> {
+        let written: K = self.send(call).await?;
+        if !dry_run {
+            written.shown(self.caches).await;
+        }
+        Ok(written)
     }
 
     async fn send<T: DeserializeOwned>(

@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     cached: Family<KindLabels, Gauge>,
     undecodable: Family<KindLabels, Gauge>,
     watch_failures: Family<KindLabels, Counter>,
+    unseen_writes: Family<KindLabels, Counter>,
     panics: Counter<u64, AtomicU64>,
 }
 
@@ -91,6 +92,12 @@ impl Metrics {
             "Failures of watches, each followed by another attempt",
             watch_failures.clone(),
         );
+        let unseen_writes = Family::default();
+        registry.register(
+            "unseen_writes",
+            "Writes that were answered before the watch cache had seen them",
+            unseen_writes.clone(),
+        );
         let panics = Counter::default();
         registry.register("panics", "Requests that ended in a defect of the API", panics.clone());
         Self {
@@ -102,6 +109,7 @@ impl Metrics {
             cached,
             undecodable,
             watch_failures,
+            unseen_writes,
             panics,
         }
     }
@@ -135,6 +143,11 @@ impl Metrics {
     /// Records that a watch failed.
     pub(crate) fn watch_failed(&self, kind: &'static str) {
         self.watch_failures.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// Records that a write was answered before its cache had seen it.
+    pub(crate) fn not_caught_up(&self, kind: &'static str) {
+        self.unseen_writes.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// Records a panic.
@@ -172,6 +185,7 @@ mod tests {
         metrics.answered("GET", "/api/v1/me", 200, Duration::from_millis(3));
         metrics.reviewed("token", "asked");
         metrics.holds("Department", 3, 1);
+        metrics.not_caught_up("Department");
         let text = metrics.text().unwrap();
         for line in [
             "zhengyun_api_http_requests_total{method=\"GET\",route=\"/api/v1/me\",status=\"200\"} 1",
@@ -179,6 +193,7 @@ mod tests {
             "zhengyun_api_http_request_duration_seconds_count{method=\"GET\",route=\"/api/v1/me\"} 1",
             "zhengyun_api_reviews_total{review=\"token\",outcome=\"asked\"} 1",
             "zhengyun_api_undecodable_objects{kind=\"Department\"} 1",
+            "zhengyun_api_unseen_writes_total{kind=\"Department\"} 1",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -1,5 +1,6 @@
 //! Objects and a stand-in for the hub, for tests of this crate alone; the real hub is tried in the cluster tests.
 
+mod events;
 mod hub;
 mod objects;
 

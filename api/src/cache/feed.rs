@@ -11,10 +11,10 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use tokio::sync::watch;
 
-use super::Cached;
+use super::{Cached, Progress, revision};
 use crate::metrics::Metrics;
 
 /// Shortest pause before a failed watch is taken up again.
@@ -30,14 +30,16 @@ pub(super) struct Feed<K: Cached> {
     store: Store<K>,
     writer: Writer<K>,
     metrics: Metrics,
-    synced: watch::Sender<bool>,
+    progress: watch::Sender<Progress>,
+    /// The newest revision in the list that is arriving.
+    listed: u64,
     undecodable: BTreeSet<Key>,
     failing: bool,
 }
 
 impl<K: Cached> Feed<K> {
-    pub(super) fn new(store: Store<K>, writer: Writer<K>, metrics: Metrics, synced: watch::Sender<bool>) -> Self {
-        Self { store, writer, metrics, synced, undecodable: BTreeSet::new(), failing: false }
+    pub(super) fn new(store: Store<K>, writer: Writer<K>, metrics: Metrics, progress: watch::Sender<Progress>) -> Self {
+        Self { store, writer, metrics, progress, listed: 0, undecodable: BTreeSet::new(), failing: false }
     }
 
     /// Watches until it is dropped; a failed watch is taken up again with growing pauses.
@@ -57,21 +59,36 @@ impl<K: Cached> Feed<K> {
             self.failing = false;
             tracing::info!(kind = K::PLURAL, "watching {} again", K::PLURAL);
         }
-        let done = matches!(event, Event::InitDone);
+        let progress = self.after(&event);
         if let Some(event) = self.screen(event) {
             self.writer.apply_watcher_event(&event);
         }
-        if done {
-            self.synced.send_replace(true);
-        }
+        // Only now: whoever waits for it looks into the store next.
+        self.progress.send_replace(progress);
         if !matches!(self.store_is_filling(), Some(true)) {
             self.metrics.holds(K::PLURAL, self.store.len(), self.undecodable.len());
         }
     }
 
+    /// How far the cache has come once an event is taken in.
+    fn after(&mut self, event: &Event<DeserializeGuard<K>>) -> Progress {
+        let Progress { synced, revision: seen } = *self.progress.borrow();
+        // What cannot be decoded was seen, too.
+        let of = |guard: &DeserializeGuard<K>| revision(guard.meta()).unwrap_or_default();
+        match event {
+            Event::Init => self.listed = 0,
+            // A list counts when it is complete: until then the store holds what was before it.
+            Event::InitApply(guard) => self.listed = self.listed.max(of(guard)),
+            // Not the larger of the two: a hub that was restored goes on from an older revision.
+            Event::InitDone => return Progress { synced: true, revision: self.listed },
+            Event::Apply(guard) | Event::Delete(guard) => return Progress { synced, revision: seen.max(of(guard)) },
+        }
+        Progress { synced, revision: seen }
+    }
+
     /// While the first list arrives, its objects are not in the store yet and there is nothing to report.
     fn store_is_filling(&self) -> Option<bool> {
-        (!*self.synced.borrow()).then_some(true)
+        (!self.progress.borrow().synced).then_some(true)
     }
 
     fn failed(&mut self, error: &watcher::Error) {
@@ -168,35 +185,63 @@ fn key<R: kube::Resource>(object: &R) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use kube::core::DeserializeGuard;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
+    use rstest::rstest;
     use serde_json::json;
     use tokio::sync::watch;
     use zhengyun_crds::DepartmentQuota;
 
+    use super::super::{Cache, Progress};
     use super::Feed;
     use crate::metrics::Metrics;
 
     fn quota(name: &str, percent: &serde_json::Value) -> DeserializeGuard<DepartmentQuota> {
+        at("1", name, percent)
+    }
+
+    fn at(revision: &str, name: &str, percent: &serde_json::Value) -> DeserializeGuard<DepartmentQuota> {
         serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "DepartmentQuota",
-            "metadata": {"name": name, "managedFields": [{"manager": "kubectl"}]}, "spec": {"overcommitPercent": percent},
+            "metadata": {"name": name, "uid": format!("uid-{name}"), "resourceVersion": revision, "managedFields": [{"manager": "kubectl"}]},
+            "spec": {"overcommitPercent": percent},
         }))
         .unwrap()
     }
 
+    fn written(revision: &str, uid: &str) -> ObjectMeta {
+        ObjectMeta {
+            name: Some("one".into()),
+            uid: Some(uid.into()),
+            resource_version: Some(revision.into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn fed() -> (Cache<DepartmentQuota>, Feed<DepartmentQuota>) {
+        let (store, writer) = store();
+        let (announce, progress) = watch::channel(Progress::default());
+        let feed = Feed::new(store.clone(), writer, Metrics::new(), announce);
+        (Cache { store, progress, metrics: Metrics::new() }, feed)
+    }
+
+    fn has_seen(cache: &Cache<DepartmentQuota>, revision: &str, uid: &str) -> bool {
+        let up_to = cache.progress.borrow().revision;
+        cache.has_seen(&written(revision, uid), up_to)
+    }
+
     #[test]
     fn one_bad_object_never_sticks_the_others_and_comes_back_once_mended() {
-        let (reader, writer) = store();
-        let (announce, synced) = watch::channel(false);
-        let mut feed = Feed::new(reader.clone(), writer, Metrics::new(), announce);
+        let (cache, mut feed) = fed();
+        let reader = cache.store.clone();
         feed.take(Event::Init);
         feed.take(Event::InitApply(quota("good", &json!(100))));
         feed.take(Event::InitApply(quota("bad", &json!("a lot"))));
-        assert!(!*synced.borrow());
+        assert!(!cache.is_synced());
         feed.take(Event::InitDone);
-        assert!(*synced.borrow());
+        assert!(cache.is_synced());
         assert_eq!((reader.len(), feed.undecodable.len()), (1, 1));
         assert_eq!(reader.state()[0].metadata.managed_fields, None);
 
@@ -205,5 +250,72 @@ mod tests {
         feed.take(Event::Apply(quota("good", &json!(110))));
         feed.take(Event::Delete(quota("bad", &json!("a lot"))));
         assert_eq!((reader.len(), feed.undecodable.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_list_counts_once_it_is_complete() {
+        let (cache, mut feed) = fed();
+        feed.take(Event::Init);
+        feed.take(Event::InitApply(at("9", "one", &json!(100))));
+        feed.take(Event::InitApply(at("8", "two", &json!(100))));
+        assert!(!has_seen(&cache, "8", "uid-one"));
+        feed.take(Event::InitDone);
+        assert!(has_seen(&cache, "9", "uid-one"));
+        assert!(!has_seen(&cache, "10", "uid-one"), "compared as numbers: as text, 10 comes before 9");
+        // The hub was restored: what is written from now on has older revisions, and none of it was seen yet.
+        feed.take(Event::Init);
+        feed.take(Event::InitApply(at("4", "one", &json!(100))));
+        feed.take(Event::InitDone);
+        assert!(!has_seen(&cache, "5", "uid-one"));
+    }
+
+    #[rstest]
+    #[case::as_it_was_written(Event::Apply(at("12", "one", &json!(100))), true)]
+    #[case::a_later_state(Event::Apply(at("13", "one", &json!(100))), true)]
+    #[case::another_under_its_name(Event::Apply(at("15", "one", &json!(100))), true)]
+    #[case::its_deletion(Event::Delete(at("14", "one", &json!(100))), true)]
+    #[case::a_state_that_cannot_be_decoded(Event::Apply(at("12", "one", &json!("broken"))), true)]
+    #[case::something_later_of_its_kind(Event::Apply(at("16", "two", &json!(100))), true)]
+    #[case::its_former_state(Event::Apply(at("11", "one", &json!(100))), false)]
+    #[case::the_deletion_of_the_one_before(Event::Delete(at("11", "one", &json!(100))), false)]
+    fn a_write_is_seen_with_what_came_of_it(
+        #[case] event: Event<DeserializeGuard<DepartmentQuota>>,
+        #[case] expected: bool,
+    ) {
+        let (cache, mut feed) = fed();
+        feed.take(Event::Init);
+        feed.take(Event::InitApply(at("10", "one", &json!(100))));
+        feed.take(Event::InitDone);
+        assert!(!has_seen(&cache, "12", "uid-one"));
+        feed.take(event);
+        assert_eq!(has_seen(&cache, "12", "uid-one"), expected);
+    }
+
+    #[test]
+    fn revisions_that_are_no_numbers_are_recognised_by_equality() {
+        let (cache, mut feed) = fed();
+        feed.take(Event::Apply(at("b", "one", &json!(100))));
+        assert!(has_seen(&cache, "b", "uid-one"));
+        assert!(!has_seen(&cache, "a", "uid-one"));
+        assert!(!has_seen(&cache, "b", "uid-other"));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_by_the_event_and_by_the_end() {
+        let (cache, mut feed) = fed();
+        let metadata = written("12", "uid-one");
+        let mut waiting = Box::pin(cache.catch_up(&metadata));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        feed.take(Event::Apply(at("11", "one", &json!(100))));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        feed.take(Event::Apply(at("12", "one", &json!(100))));
+        assert!(futures::poll!(&mut waiting).is_ready());
+
+        let later = written("13", "uid-one");
+        let mut waiting = Box::pin(cache.catch_up(&later));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(feed);
+        assert!(futures::poll!(&mut waiting).is_ready(), "a process that stops holds nothing back");
+        assert!(!cache.metrics.text().unwrap().contains("unseen_writes_total{"), "that is no lag");
     }
 }

@@ -1,4 +1,4 @@
-//! A stand-in for the hub: reviews by a table, objects in memory with names and resource versions, no rules.
+//! A stand-in for the hub: reviews by a table, objects in memory with names, revisions and watches, no rules.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,17 +10,23 @@ use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use serde_json::{Value, json};
 
+use super::events::Events;
 use super::objects::a_small_cloud;
 
-/// Plural resource name and namespace of an object, from its kind.
-fn place(object: &Value) -> String {
-    let plural = match object["kind"].as_str().unwrap() {
+/// Plural resource name of an object, from its kind.
+fn plural(object: &Value) -> String {
+    match object["kind"].as_str().unwrap() {
         "DepartmentQuota" => "departmentquotas".to_owned(),
         "ApprovalPolicy" => "approvalpolicies".to_owned(),
         kind => format!("{}s", kind.to_lowercase()),
-    };
+    }
+}
+
+/// Plural resource name, namespace and name of an object.
+fn place(object: &Value) -> String {
     format!(
-        "{plural}/{}/{}",
+        "{}/{}/{}",
+        plural(object),
         object["metadata"]["namespace"].as_str().unwrap_or_default(),
         object["metadata"]["name"].as_str().unwrap()
     )
@@ -30,6 +36,7 @@ fn place(object: &Value) -> String {
 #[derive(Default)]
 pub(crate) struct FakeHub {
     objects: Mutex<BTreeMap<String, Value>>,
+    events: Arc<Events>,
     /// Bearer tokens of the writes that arrived.
     pub(crate) written_by: Mutex<Vec<String>>,
     /// Reviews that arrived, by kind.
@@ -56,9 +63,21 @@ impl FakeHub {
         let metadata = object["metadata"].as_object_mut().unwrap();
         let name = metadata["name"].as_str().unwrap().to_owned();
         metadata.entry("uid").or_insert(json!(format!("uid-{name}")));
-        metadata.entry("resourceVersion").or_insert(json!("1"));
         metadata.entry("creationTimestamp").or_insert(json!("2026-03-01T08:00:00Z"));
-        self.objects.lock().unwrap().insert(place(&object), object);
+        let mut objects = self.objects.lock().unwrap();
+        let happened = if objects.contains_key(&place(&object)) { "MODIFIED" } else { "ADDED" };
+        self.events.record(happened, &plural(&object), &mut object);
+        objects.insert(place(&object), object);
+    }
+
+    /// From now on watches hear of nothing.
+    pub(crate) fn hold_watches(&self) {
+        self.events.hold();
+    }
+
+    /// Watches hear of everything that was held back.
+    pub(crate) fn release_watches(&self) {
+        self.events.release();
     }
 
     pub(crate) fn object(&self, place: &str) -> Option<Value> {
@@ -69,11 +88,7 @@ impl FakeHub {
         if self.down.load(std::sync::atomic::Ordering::SeqCst) {
             return refusal(503, "ServiceUnavailable", "down");
         }
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let (namespace, rest) = match segments.iter().position(|s| *s == "namespaces") {
-            Some(at) => (segments[at + 1], &segments[at + 2..]),
-            None => ("", &segments[3..]),
-        };
+        let (namespace, rest) = parts(path);
         let plural = rest[0];
         if plural.ends_with("reviews") {
             *self.reviews.lock().unwrap().entry(plural.to_owned()).or_default() += 1;
@@ -104,7 +119,8 @@ impl FakeHub {
         let objects = self.objects.lock().unwrap();
         let items: Vec<&Value> =
             objects.iter().filter(|(at, _)| at.starts_with(&format!("{plural}/"))).map(|(_, o)| o).collect();
-        (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+        let revision = self.events.revision().to_string();
+        (StatusCode::OK, json!({"metadata": {"resourceVersion": revision}, "items": items}))
     }
 
     fn find(&self, at: &str) -> (StatusCode, Value) {
@@ -131,13 +147,29 @@ impl FakeHub {
             return refusal(409, "Conflict", "the object has been modified");
         }
         merge(&mut object, patch);
-        let next = object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap() + 1;
-        object["metadata"]["resourceVersion"] = json!(next.to_string());
         if !dry_run {
-            self.objects.lock().unwrap().insert(at.to_owned(), object.clone());
+            self.put(object);
+            object = self.object(at).unwrap();
         }
         (StatusCode::OK, object)
     }
+}
+
+/// The namespace of a path, if any, and what follows: plural and name.
+fn parts(path: &str) -> (&str, Vec<&str>) {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match segments.iter().position(|s| *s == "namespaces") {
+        Some(at) => (segments[at + 1], segments[at + 2..].to_vec()),
+        None => ("", segments[3..].to_vec()),
+    }
+}
+
+/// The revision that a watch goes on from.
+fn resume(query: &str) -> usize {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("resourceVersion="))
+        .map_or(0, |revision| revision.parse().unwrap())
 }
 
 /// RFC 7386.
@@ -196,22 +228,22 @@ pub(crate) fn client(hub: &Arc<FakeHub>) -> kube::Client {
     let service = tower::service_fn(move |request: Request<Body>| {
         let hub = Arc::clone(&hub);
         async move {
-            let (parts, body) = request.into_parts();
+            let (head, body) = request.into_parts();
             let body = axum::body::to_bytes(Answer::new(body), usize::MAX).await.unwrap();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            let query = parts.uri.query().unwrap_or_default();
+            let query = head.uri.query().unwrap_or_default();
             if query.contains("watch=true") {
-                // Nothing ever happens on a watch here: the caches keep their first list.
-                let quiet = futures::stream::pending::<Result<Vec<u8>, Infallible>>().boxed();
-                return Ok::<_, Infallible>(Response::new(Answer::from_stream(quiet)));
+                let plural = parts(head.uri.path()).1[0].to_owned();
+                let events = hub.events.after(resume(query), plural).boxed();
+                return Ok::<_, Infallible>(Response::new(Answer::from_stream(events)));
             }
             let token =
-                parts.headers.get("authorization").map_or("", |v| v.to_str().unwrap()).trim_start_matches("Bearer ");
-            let gate = hub.gate.lock().unwrap().clone().filter(|_| parts.uri.path().ends_with("tokenreviews"));
+                head.headers.get("authorization").map_or("", |v| v.to_str().unwrap()).trim_start_matches("Bearer ");
+            let gate = hub.gate.lock().unwrap().clone().filter(|_| head.uri.path().ends_with("tokenreviews"));
             if let Some(gate) = gate {
                 gate.notified().await;
             }
-            let (status, value) = hub.answer(&parts.method, parts.uri.path(), query, token, &body);
+            let (status, value) = hub.answer(&head.method, head.uri.path(), query, token, &body);
             Ok(Response::builder().status(status).body(Answer::from(value.to_string())).unwrap())
         }
     });

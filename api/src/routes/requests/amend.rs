@@ -10,6 +10,7 @@ use zhengyun_crds::ResourceRequest as Resource;
 
 use super::{PLURAL, refusal, unreadable};
 use crate::auth::Caller;
+use crate::cache::Written as _;
 use crate::etag::Tag;
 use crate::extract::InDepartment;
 use crate::problem::Problem;
@@ -59,13 +60,14 @@ pub(super) async fn amend(
             Seen::Required => tag.require(headers)?,
             Seen::Optional => tag.respect(headers)?,
         }
+        let Change::Fields(fields) = change(&current)? else {
+            // Whoever repeats a call did not hear that the first one was seen.
+            current.shown(&state.cache).await;
+            return Ok(current);
+        };
         if first.get_or_insert_with(|| tag.clone()) != &tag {
             return Err(Problem::conflict());
         }
-        let fields = match change(&current)? {
-            Change::Nothing => return Ok(current),
-            Change::Fields(fields) => fields,
-        };
         let patch = patch(&raw, fields, caller.username());
         match hub.patch(&at.namespace, &at.name, &patch, dry_run).await {
             Ok(written) => return Ok(written),

@@ -14,6 +14,7 @@ use super::order::{Material, Order};
 use super::preview::{Preview, preview};
 use super::{DryRunQuery, Request, answer, phase, refusal};
 use crate::auth::Caller;
+use crate::cache::Written as _;
 use crate::extract::{Json, OfDepartment, Query};
 use crate::openapi::{BASE, BodyProblems, Problems, WriteProblems};
 use crate::problem::{Finding, Noun, Problem};
@@ -128,6 +129,8 @@ pub(in crate::routes) async fn store(
         if let Ok(existing) = existing.map_err(|e| tracing::debug!("the existing request cannot be read: {e}"))
             && is_same(&existing, request)
         {
+            // Whoever repeats a call did not hear that the first one was seen.
+            existing.shown(&state.cache).await;
             return Ok((existing, false));
         }
         return Err(Problem::already_exists(Noun::Request, name));
