@@ -1,13 +1,18 @@
 //! ETags of requests: what a person saw, not which revision of the object it was.
 //!
-//! The tag is UID, digest of the order with its materials, and review round. Status writes of the operator do not change it,
-//! so an approver who reads for an hour still decides on what was read; an edit or a resubmission does.
+//! The tag is UID, digest of the order with its materials, review round, and a short digest of everything else that people
+//! write in a request. Status writes of the operator do not change it, so an approver who reads for an hour still decides on
+//! what was read; whatever a person writes does, and so does the review that follows from a submission.
 
 use http::header::{ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue};
-use zhengyun_crds::ResourceRequest;
+use serde_json::json;
+use zhengyun_crds::{ResourceRequest, ResourceRequestSpec};
 
 use crate::problem::Problem;
+
+/// Hexadecimal digits of the digest of what the order digest leaves out: 64 bits are enough between two reads of one request.
+const REST_DIGITS: usize = 16;
 
 /// The strong ETag of a request, quotes included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +23,7 @@ impl Tag {
     pub(crate) fn of(request: &ResourceRequest) -> Self {
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
         let round = request.status.as_ref().and_then(|s| s.review.as_ref()).map_or(0, |r| r.round);
-        Self(format!("\"{uid}.{}.{round}\"", order_digest(request)))
+        Self(format!("\"{uid}.{}.{round}.{}\"", order_digest(request), rest_digest(&request.spec)))
     }
 
     /// The tag as it stands in a header.
@@ -58,6 +63,27 @@ pub(crate) fn order_digest(request: &ResourceRequest) -> String {
     zhengyun_domain::request::order_digest(&request.spec.order, &request.spec.materials)
 }
 
+/// The digest of what people write beside what approvers decide on.
+///
+/// The order digest leaves the justification out, so that a better one needs no new approvals; two people who edit it must
+/// not overwrite each other all the same, nor may somebody edit what another has just submitted or taken back.
+fn rest_digest(spec: &ResourceRequestSpec) -> String {
+    // Every field, so that a new one cannot be forgotten. Who wrote last is not content: writing the same again changes nothing.
+    let ResourceRequestSpec {
+        order,
+        materials: _,
+        submission,
+        withdrawn,
+        delivery_confirmed,
+        requested_by: _,
+        edited_by: _,
+    } = spec;
+    let rest = json!([order.justification, submission, withdrawn, delivery_confirmed]);
+    let digest = zhengyun_domain::digest::of(&rest);
+    let digits = digest.rsplit(':').next().unwrap_or_default();
+    digits.chars().take(REST_DIGITS).collect()
+}
+
 enum Seen {
     Nothing,
     Anything,
@@ -87,10 +113,11 @@ mod tests {
     use http::HeaderMap;
     use http::header::IF_MATCH;
     use rstest::rstest;
+    use zhengyun_crds::ResourceRequest;
 
-    use super::Tag;
+    use super::{Tag, order_digest};
     use crate::problem::Code;
-    use crate::testing::a_request;
+    use crate::testing::{a_request, an_open_stage};
 
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -105,24 +132,46 @@ mod tests {
         let request = a_request("finance", "r1");
         let tag = Tag::of(&request);
         assert!(tag.as_str().starts_with("\"uid-r1.sha256:"), "{}", tag.as_str());
-        assert!(tag.as_str().ends_with(".0\""), "{}", tag.as_str());
+        assert_eq!(tag.as_str().split('.').nth(2), Some("0"), "{}", tag.as_str());
+        // It goes into a header as it stands (RFC 9110, section 8.8.3).
+        assert!(tag.as_str().trim_matches('"').bytes().all(|b| b.is_ascii_graphic() && b != b'"'), "{}", tag.as_str());
 
         let mut touched = request.clone();
         touched.metadata.resource_version = Some("77".into());
-        touched.spec.submission = 1;
+        touched.spec.edited_by = "li".into();
+        let status = touched.status.get_or_insert_default();
+        status.phase = Some(zhengyun_crds::RequestPhase::InReview);
+        status.editors = vec!["zhang".into(), "li".into()];
+        status.submission = 1;
+        status.stage = Some(an_open_stage("technical", 1));
+        status.grant = Some("r1-abc".into());
         assert_eq!(Tag::of(&touched), tag);
+    }
 
-        let mut edited = request.clone();
-        edited.spec.order.items[0].count = 2;
-        assert_ne!(Tag::of(&edited), tag);
+    #[rstest]
+    #[case::an_edit_of_the_order(|r: &mut ResourceRequest| r.spec.order.items[0].count = 2)]
+    #[case::an_edit_of_the_justification_alone(|r: &mut ResourceRequest| r.spec.order.justification = "another reason".into())]
+    #[case::another_document(|r: &mut ResourceRequest| r.spec.materials = vec![zhengyun_crds::request::Material {
+        kind: "letter".into(), title: "a letter".into(), sha256: "0".repeat(64), reference: "archive".into(),
+    }])]
+    #[case::a_submission(|r: &mut ResourceRequest| r.spec.submission = 1)]
+    #[case::a_withdrawal(|r: &mut ResourceRequest| r.spec.withdrawn = true)]
+    #[case::a_confirmation(|r: &mut ResourceRequest| r.spec.delivery_confirmed = true)]
+    #[case::the_review_that_it_entered(|r: &mut ResourceRequest| r.status.get_or_insert_default().review.get_or_insert_default().round = 1)]
+    #[case::another_request_of_that_name(|r: &mut ResourceRequest| r.metadata.uid = Some("uid-other".into()))]
+    fn tells_every_other_content(#[case] change: fn(&mut ResourceRequest)) {
+        let request = a_request("finance", "r1");
+        let mut changed = request.clone();
+        change(&mut changed);
+        assert_ne!(Tag::of(&changed), Tag::of(&request));
+    }
 
-        let mut resubmitted = request.clone();
-        resubmitted.status.get_or_insert_default().review.get_or_insert_default().round = 1;
-        assert_ne!(Tag::of(&resubmitted), tag);
-
-        let mut recreated = request;
-        recreated.metadata.uid = Some("uid-other".into());
-        assert_ne!(Tag::of(&recreated), tag);
+    #[test]
+    fn a_changed_justification_leaves_the_digest_of_the_order() {
+        let mut request = a_request("finance", "r1");
+        let digest = order_digest(&request);
+        request.spec.order.justification = "another reason".into();
+        assert_eq!(order_digest(&request), digest);
     }
 
     #[rstest]

@@ -2,6 +2,7 @@
 
 mod door;
 mod limits;
+mod own_writes;
 mod serving;
 mod sight;
 mod writing;

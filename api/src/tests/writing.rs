@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::testing::{Answered, Door, FakeHub, a_request};
 
-const REQUESTS: &str = "/departments/finance/requests";
+pub(super) const REQUESTS: &str = "/departments/finance/requests";
 const PLACE: &str = "resourcerequests/dept-finance";
 
-fn order() -> Value {
+pub(super) fn order() -> Value {
     serde_json::to_value(a_request("finance", "x").spec.order).unwrap()
 }
 
@@ -16,7 +16,7 @@ async fn create(door: &Door, name: &str) -> Answered {
     door.write(Method::POST, "token-zhang", REQUESTS, None, &json!({"name": name, "order": order()})).await
 }
 
-fn under_review() -> Value {
+pub(super) fn under_review() -> Value {
     let mut request = a_request("finance", "r1");
     let digest = crate::etag::order_digest(&request);
     request.spec.submission = 1;
@@ -47,7 +47,6 @@ async fn a_request_is_created_once_by_its_caller() {
     other["justification"] = json!("something else");
     let other = door.write(Method::POST, "token-zhang", REQUESTS, None, &json!({"name": "r1", "order": other})).await;
     assert_eq!((other.status, other.code()), (StatusCode::CONFLICT, "already-exists"));
-    // The cache has not seen it, the hub has.
     assert_eq!(door.get("token-zhang", &format!("{REQUESTS}/r1")).await.status, StatusCode::OK);
 }
 

@@ -122,8 +122,10 @@ impl Door {
     /// # Errors
     /// The problem, or no answer.
     pub async fn submit(&self, department: &str, name: &str) -> Result<Value> {
-        // The author knows the own order; a tag read a moment after the own write may still be the former one.
-        self.send(Method::POST, &format!("{}/submission", request_path(department, name)), None, None).await?.ok()
+        // What is submitted is what was read: the author's own write a moment ago shows already.
+        let etag = self.etag(department, name).await?;
+        let path = format!("{}/submission", request_path(department, name));
+        self.send(Method::POST, &path, None, Some(&etag)).await?.ok()
     }
 
     /// Confirms a delivery.
