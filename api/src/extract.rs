@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::{Finding, Noun, Problem};
@@ -84,6 +85,21 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
             .await
             .map_err(|rejection| Problem::invalid_query(vec![query_finding(&rejection.body_text())]))?;
         Ok(Self(value))
+    }
+}
+
+/// No query at all: whoever sends a parameter expects it to do something, such as `dryRun` to keep a write from being one.
+pub(crate) struct NoQuery;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
+
+impl FromRequestParts<AppState> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        Query::<NoParameters>::from_request_parts(parts, state).await.map(|_| Self)
     }
 }
 
@@ -200,6 +216,11 @@ mod tests {
         "Failed to deserialize query string: unknown field `pahse`, expected `phase` or `limit`",
         "pahse",
         "unknown field `pahse`, expected `phase` or `limit`"
+    )]
+    #[case(
+        "Failed to deserialize query string: dryRun: unknown field `dryRun`, there are no fields",
+        "dryRun",
+        "unknown field `dryRun`, there are no fields"
     )]
     fn a_wrong_query_names_the_parameter(#[case] text: &str, #[case] parameter: &str, #[case] message: &str) {
         assert_eq!(query_finding(text), Finding::new(parameter, "Query", message));

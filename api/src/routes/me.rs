@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use zhengyun_crds::department::DepartmentRole;
 
 use crate::auth::{Caller, Right};
-use crate::openapi::Problems;
+use crate::extract::NoQuery;
+use crate::openapi::{Problems, QueryProblems};
 use crate::problem::Problem;
 use crate::shapes::DisplayNames;
 use crate::state::AppState;
@@ -49,9 +50,9 @@ pub(crate) struct MyDepartment {
 /// Username, groups, departments with the roles held there, and stages that may be decided everywhere.
 #[utoipa::path(get, path = "/me", tag = "me", operation_id = "getMe", responses(
     (status = 200, description = "The caller.", body = Me),
-    Problems,
+    Problems, QueryProblems,
 ))]
-pub(crate) async fn get(State(state): State<AppState>, caller: Caller) -> Result<axum::Json<Me>, Problem> {
+pub(crate) async fn get(State(state): State<AppState>, caller: Caller, _: NoQuery) -> Result<axum::Json<Me>, Problem> {
     let all_departments = caller.may_everywhere(&state, &Right::list("resourcerequests")).await?;
     let mut stages = Vec::new();
     for stage in known_stages(&state) {

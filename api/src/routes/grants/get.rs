@@ -5,8 +5,8 @@ use axum::extract::State;
 use super::PLURAL;
 use super::view::Grant;
 use crate::auth::{Caller, Right};
-use crate::extract::InDepartment;
-use crate::openapi::{Missing, Problems};
+use crate::extract::{InDepartment, NoQuery};
+use crate::openapi::{Missing, Problems, QueryProblems};
 use crate::problem::{Noun, Problem};
 use crate::state::AppState;
 
@@ -16,12 +16,13 @@ use crate::state::AppState;
         ("department" = String, Path, description = "Name of the department."),
         ("name" = String, Path, description = "Name of the grant."),
     ),
-    responses((status = 200, description = "The grant.", body = Grant), Problems, Missing)
+    responses((status = 200, description = "The grant.", body = Grant), Problems, Missing, QueryProblems)
 )]
 pub(crate) async fn get(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
 ) -> Result<axum::Json<Grant>, Problem> {
     let missing = || Problem::not_found(Noun::Grant, &at.name);
     if !caller.may(&state, &Right::get(PLURAL), &at.department).await? {

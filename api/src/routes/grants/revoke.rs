@@ -14,7 +14,7 @@ use zhengyun_domain::naming::{self, MAX_LABEL_BYTES};
 
 use super::view::phase;
 use crate::auth::Caller;
-use crate::extract::{InDepartment, Json, OfDepartment};
+use crate::extract::{InDepartment, Json, NoQuery, OfDepartment};
 use crate::names::cut;
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::{About, Code, Finding, Noun, Problem, from_hub};
@@ -75,6 +75,7 @@ pub(crate) async fn revoke(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
     Json(body): Json<NewRevocation>,
 ) -> Result<Response, Problem> {
     // Read as the caller and not from the cache: the order starts from this revision.

@@ -13,7 +13,7 @@ use super::approval::{Opinion, approval};
 use super::{phase, read};
 use crate::auth::{Caller, Right};
 use crate::etag::{Tag, order_digest};
-use crate::extract::{InDepartment, Json};
+use crate::extract::{InDepartment, Json, NoQuery};
 use crate::hub::HubError;
 use crate::openapi::{BodyProblems, Problems, SeenProblems, WriteProblems};
 use crate::problem::{About, Code, Finding, Noun, Problem, from_hub, is_denied_by_policy};
@@ -77,6 +77,7 @@ pub(crate) async fn decide(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
     headers: HeaderMap,
     Json(body): Json<NewDecision>,
 ) -> Result<(StatusCode, axum::Json<RecordedDecision>), Problem> {

@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use super::{Answer, PLURAL, answer, read};
 use crate::auth::{Caller, Right};
-use crate::extract::InDepartment;
-use crate::openapi::{Missing, Problems};
+use crate::extract::{InDepartment, NoQuery};
+use crate::openapi::{Missing, Problems, QueryProblems};
 use crate::problem::{Noun, Problem};
 use crate::state::AppState;
 
@@ -18,10 +18,15 @@ use crate::state::AppState;
     ),
     responses(
         (status = 200, description = "The request.", body = super::Request, headers(("ETag" = String, description = "What was seen, for If-Match."))),
-        Problems, Missing,
+        Problems, Missing, QueryProblems,
     )
 )]
-pub(crate) async fn get(State(state): State<AppState>, caller: Caller, at: InDepartment) -> Result<Answer, Problem> {
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    caller: Caller,
+    at: InDepartment,
+    _: NoQuery,
+) -> Result<Answer, Problem> {
     if !caller.may(&state, &Right::get(PLURAL), &at.department).await? {
         return Err(Problem::not_found(Noun::Request, &at.name));
     }

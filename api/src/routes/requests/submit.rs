@@ -9,8 +9,8 @@ use zhengyun_crds::request::RequestPhase;
 use super::amend::{Change, Seen, amend};
 use super::{Answer, Request, answer, is_editable, phase};
 use crate::auth::Caller;
-use crate::extract::InDepartment;
-use crate::openapi::{Problems, SeenProblems, WriteProblems};
+use crate::extract::{InDepartment, NoQuery};
+use crate::openapi::{Problems, QueryProblems, SeenProblems, WriteProblems};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -26,13 +26,14 @@ use crate::state::AppState;
     ),
     responses(
         (status = 202, description = "The request, submitted.", body = Request, headers(("ETag" = String, description = "What was submitted."))),
-        Problems, WriteProblems, SeenProblems,
+        Problems, WriteProblems, QueryProblems, SeenProblems,
     )
 )]
 pub(crate) async fn submit(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Answer, Problem> {
     let written = amend(&state, &caller, &at, (&headers, Seen::Optional, false), submission).await?;

@@ -9,8 +9,8 @@ use zhengyun_crds::request::{Action, RequestPhase};
 use super::amend::{Change, Seen, amend};
 use super::{Answer, Request, answer, phase};
 use crate::auth::Caller;
-use crate::extract::InDepartment;
-use crate::openapi::{Problems, SeenProblems, WriteProblems};
+use crate::extract::{InDepartment, NoQuery};
+use crate::openapi::{Problems, QueryProblems, SeenProblems, WriteProblems};
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -25,13 +25,14 @@ use crate::state::AppState;
     ),
     responses(
         (status = 202, description = "The request, withdrawn.", body = Request, headers(("ETag" = String, description = "What was withdrawn."))),
-        Problems, WriteProblems, SeenProblems,
+        Problems, WriteProblems, QueryProblems, SeenProblems,
     )
 )]
 pub(crate) async fn withdraw(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Answer, Problem> {
     let written = amend(&state, &caller, &at, (&headers, Seen::Optional, false), withdrawal).await?;

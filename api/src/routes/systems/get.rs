@@ -4,8 +4,8 @@ use axum::extract::State;
 
 use super::{PLURAL, System};
 use crate::auth::{Caller, Right};
-use crate::extract::InDepartment;
-use crate::openapi::{Missing, Problems};
+use crate::extract::{InDepartment, NoQuery};
+use crate::openapi::{Missing, Problems, QueryProblems};
 use crate::problem::{Noun, Problem};
 use crate::state::AppState;
 
@@ -15,12 +15,13 @@ use crate::state::AppState;
         ("department" = String, Path, description = "Name of the department."),
         ("name" = String, Path, description = "Name of the system."),
     ),
-    responses((status = 200, description = "The system.", body = System), Problems, Missing)
+    responses((status = 200, description = "The system.", body = System), Problems, Missing, QueryProblems)
 )]
 pub(crate) async fn get(
     State(state): State<AppState>,
     caller: Caller,
     at: InDepartment,
+    _: NoQuery,
 ) -> Result<axum::Json<System>, Problem> {
     let missing = || Problem::not_found(Noun::System, &at.name);
     if !caller.may(&state, &Right::get(PLURAL), &at.department).await? {
