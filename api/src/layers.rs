@@ -2,6 +2,7 @@
 
 mod finish;
 mod limits;
+mod linger;
 mod observe;
 
 use std::any::Any;
@@ -9,7 +10,7 @@ use std::any::Any;
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse as _, Response};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -24,6 +25,7 @@ use crate::state::AppState;
 /// The routes as they are served. From the outside in: every answer leaves through `finish`, so none is plain text.
 pub(crate) fn wrap(routes: Router<AppState>, state: &AppState) -> Router {
     let stack = ServiceBuilder::new()
+        .layer(map_request(linger::linger))
         .layer(from_fn(finish::finish))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .layer(CatchPanicLayer::custom(net(state.metrics.clone())))

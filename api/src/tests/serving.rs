@@ -87,3 +87,25 @@ async fn the_stop_does_not_wait_for_ever() {
     tokio::time::timeout(Duration::from_secs(5), done).await.unwrap().unwrap();
     begun.abort();
 }
+
+#[tokio::test]
+async fn whoever_is_still_sending_reads_why_it_was_refused() {
+    let Running { api, .. } = start("1").await;
+    let body = vec![b' '; 4 * 1024 * 1024];
+    for (token, status) in [("token-zhang", "413"), ("stolen", "401")] {
+        // Often: a reset overtakes the answer only now and then.
+        for _ in 0..20 {
+            let head = format!(
+                "POST /api/v1/departments/finance/requests HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let mut stream = TcpStream::connect(api).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&body).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        }
+    }
+}
