@@ -14,9 +14,11 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 
 impl ControlPlane {
     pub(super) async fn wait_ready(&self) -> Result<()> {
-        // The apiserver makes its certificate in its first moments.
+        // The apiserver makes its certificate in its first moments, and its key after it: before that the file may hold the
+        // certificate without the authority that signed it, and a client made of it would trust nobody.
+        let key = self.dir.join("certs/apiserver.key");
         let what = format!("{}/kube-apiserver makes its certificate", self.name);
-        self.unless_ended(&what, || async { Ok(self.client_admin().ok()) }).await?;
+        self.unless_ended(&what, || async { Ok(if key.exists() { self.client_admin().ok() } else { None }) }).await?;
         let client = self.client_admin()?;
         let what = format!("{}/kube-apiserver answers /readyz", self.name);
         self.unless_ended(&what, || async {
