@@ -1,0 +1,141 @@
+//! Every operation of the document, for nobody, for a token that nobody has, for another department's person, and for the right one.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::call::{Answer, Call, Contract, Who};
+use crate::setting::{CLERK, DEPARTMENT, DRAFT, GRANTED, HEAD, Setting, TO_DECIDE, TO_SUBMIT, TO_WITHDRAW, own_order};
+
+/// What a signed-in person of another department gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// It is not there.
+    Hidden,
+    /// The list, without anything of the department.
+    Filtered,
+    /// The same as everybody: departments, sites and the catalogue are shown to whoever may sign in.
+    Shown,
+    /// What is about the caller alone.
+    Own,
+}
+
+/// How an operation is called rightly.
+struct Case<'a> {
+    /// With everything it needs but a caller.
+    call: Call<'a>,
+    /// The right person.
+    by: &'static str,
+    /// Status of the success.
+    status: u16,
+    /// What others get.
+    others: Others,
+    /// Somebody of the same kind in another department.
+    other: &'static str,
+}
+
+/// Calls each operation as everybody.
+pub(crate) async fn every_route_for_every_caller(contract: &Contract, setting: &Setting) -> Result<()> {
+    let cases = cases(contract, setting);
+    for (id, operation) in &contract.document.operations {
+        let Some(case) = cases.get(id.as_str()) else {
+            contract.faults.add(format!("{} {} ({id}) has no case: add one", operation.method, operation.path));
+            continue;
+        };
+        if operation.open {
+            for who in [Who::Nobody, Who::Garbage, Who::Person("stranger")] {
+                case.call.clone().who(who).send().await?.is(200);
+            }
+            continue;
+        }
+        case.call.clone().who(Who::Nobody).send().await?.is_problem(401, "unauthenticated");
+        case.call.clone().who(Who::Garbage).send().await?.is_problem(401, "invalid-token");
+        for person in [case.other, "stranger"] {
+            let answer = case.call.clone().by(person).send().await?;
+            of_another(&answer, case.others, person);
+        }
+        let answer = case.call.clone().by(case.by).send().await?;
+        answer.is(case.status);
+        if case.others == Others::Filtered {
+            answer.check(belongs(&answer.body), "the right person must see what others do not");
+        }
+        if case.status == 201 {
+            // An answer may be lost on its way: the same call again gives the same thing, and makes nothing new.
+            let again = case.call.clone().by(case.by).send().await?;
+            let same = ["uid", "name", "order"].iter().all(|part| again.body[*part] == answer.body[*part]);
+            again.is(200).check(same, &format!("must be the same as {answer}"));
+        }
+    }
+    for id in cases.keys() {
+        contract.faults.check(contract.document.operations.contains_key(*id), || format!("{id} is in no document"));
+    }
+    for (id, status) in contract.successes_not_seen() {
+        contract.faults.add(format!("{id} may answer {status} by the document, and no case made it do so"));
+    }
+    let served = contract.call("getOpenApi", &[]).send().await?;
+    served.check(served.body == contract.document.json, "the served document must be the committed one");
+    Ok(())
+}
+
+fn of_another(answer: &Answer, others: Others, person: &str) {
+    match others {
+        Others::Hidden => drop(answer.is_problem(404, "not-found")),
+        Others::Filtered => drop(answer.is(200).check(!belongs(&answer.body), "must not show what is another's")),
+        Others::Shown => drop(answer.is(200)),
+        Others::Own => drop(answer.is(200).check(answer.body["username"] == person, "must be about the caller")),
+    }
+}
+
+/// Whether a list holds something of the department.
+fn belongs(list: &Value) -> bool {
+    list["items"].as_array().is_some_and(|items| items.iter().any(|item| item["department"] == DEPARTMENT))
+}
+
+fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str, Case<'a>> {
+    let call = |id: &str, parameters: &[&str]| contract.call(id, parameters);
+    let read = |call: Call<'a>, others: Others| Case { call, by: CLERK, status: 200, others, other: "clerk-finance" };
+    let write = |call: Call<'a>, by: &'static str, status: u16| {
+        let other = if by == HEAD { "head-finance" } else { "clerk-finance" };
+        Case { call, by, status, others: Others::Hidden, other }
+    };
+    let request = |id: &str, name: &str| call(id, &[DEPARTMENT, name]);
+    let grant = setting.grant.as_str();
+    BTreeMap::from([
+        ("getOpenApi", read(call("getOpenApi", &[]), Others::Shown)),
+        ("getMe", read(call("getMe", &[]), Others::Own)),
+        ("listDepartments", read(call("listDepartments", &[]), Others::Shown)),
+        ("getDepartment", read(call("getDepartment", &[DEPARTMENT]), Others::Shown)),
+        ("listQuotas", read(call("listQuotas", &[]), Others::Filtered)),
+        ("getQuota", read(call("getQuota", &[DEPARTMENT]), Others::Hidden)),
+        ("listSites", read(call("listSites", &[]), Others::Shown)),
+        ("getSite", read(call("getSite", &["hohhot"]), Others::Shown)),
+        ("listCatalog", read(call("listCatalog", &[]), Others::Shown)),
+        ("getCatalogItem", read(call("getCatalogItem", &["container-space"]), Others::Shown)),
+        ("listSystems", read(call("listSystems", &[]), Others::Filtered)),
+        ("getSystem", read(call("getSystem", &[DEPARTMENT, "smart-emergency"]), Others::Hidden)),
+        ("listRequests", read(call("listRequests", &[]), Others::Filtered)),
+        ("getRequest", read(request("getRequest", DRAFT), Others::Hidden)),
+        ("listGrants", read(call("listGrants", &[]), Others::Filtered)),
+        ("getGrant", read(call("getGrant", &[DEPARTMENT, grant]), Others::Hidden)),
+        ("createRequest", {
+            let body = json!({ "name": "contract-created", "order": own_order() });
+            write(call("createRequest", &[DEPARTMENT]).json(&body), CLERK, 201)
+        }),
+        ("correctRequest", {
+            let body = json!({ "order": own_order() });
+            write(request("correctRequest", DRAFT).json(&body).seen(&setting.draft), CLERK, 200)
+        }),
+        ("submitRequest", write(request("submitRequest", TO_SUBMIT), CLERK, 202)),
+        ("withdrawRequest", write(request("withdrawRequest", TO_WITHDRAW), CLERK, 202)),
+        ("decideRequest", {
+            let body = json!({ "verdict": "Approve", "stage": "department", "reason": "同意" });
+            write(request("decideRequest", TO_DECIDE).json(&body).seen(&setting.to_decide), HEAD, 201)
+        }),
+        ("confirmDelivery", write(request("confirmDelivery", GRANTED), CLERK, 202)),
+        ("revokeGrant", {
+            let body = json!({ "justification": "no longer needed" });
+            write(call("revokeGrant", &[DEPARTMENT, grant]).json(&body), CLERK, 201)
+        }),
+    ])
+}
