@@ -1,7 +1,6 @@
 //! The story that `make demo` tells, on a running lab: the product's main job, by different people with their own tokens.
 
 mod scenes;
-mod setup;
 mod stage;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +9,9 @@ use std::time::Instant;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 
-pub use stage::{Stage, settled};
+pub use stage::Stage;
+
+use crate::world;
 
 /// Plays the whole story on the lab in a folder.
 ///
@@ -19,7 +20,7 @@ pub use stage::{Stage, settled};
 pub async fn play(lab: PathBuf, out: &mut dyn FnMut(&str)) -> Result<()> {
     let begun = Instant::now();
     let stage = Stage::open(&lab)?;
-    setup::world(&stage, out).await?;
+    world::establish(&stage.client_of("cloud-admin").await?, &stage.watcher("hub").await?, out).await?;
     let suffix = stage.suffix();
     let main = scenes::emergency(&stage, &suffix, out).await?;
     scenes::refused(&stage, &suffix, out).await?;

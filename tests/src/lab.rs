@@ -30,6 +30,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::DeleteParams;
 
 pub use assets::Assets;
 pub use component::Component;
@@ -44,10 +47,12 @@ use process::Launch;
 
 /// The folder of the workspace, for manifests and fixtures; `ZHENGYUN_ROOT` overrides the one of the build.
 pub fn project_root() -> PathBuf {
-    match std::env::var_os("ZHENGYUN_ROOT") {
-        Some(root) => root.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_path_buf(),
+    if let Some(root) = std::env::var_os("ZHENGYUN_ROOT") {
+        return root.into();
     }
+    // Cargo tells the folder at run time too; the one of the build may belong to another checkout with the same cache.
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own).parent().unwrap_or(Path::new("/")).to_path_buf()
 }
 
 /// What a lab consists of.
@@ -189,12 +194,35 @@ impl Lab {
 
     /// Renews every credential of the product at once; sites that are stopped keep theirs.
     pub async fn renew_credentials(&self) -> Result<()> {
+        self.renew(None).await
+    }
+
+    /// Like [`Lab::renew_credentials`], with tokens that [`Lab::revoke_credentials`] makes invalid by the same name.
+    pub async fn renew_credentials_bound(&self, secret: &str) -> Result<()> {
+        self.renew(Some(secret)).await
+    }
+
+    /// Makes the tokens invalid that were bound to a Secret of this name, on the hub and at every site.
+    pub async fn revoke_credentials(&self, secret: &str) -> Result<()> {
+        for plane in self.planes().filter(|plane| plane.is_running()) {
+            let secrets: Api<Secret> = Api::namespaced(plane.client_admin()?, install::SYSTEM_NAMESPACE);
+            secrets.delete(secret, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// The token file of `zhengyun-operator` or `zhengyun-api`.
+    pub fn component_token(&self, component: &str) -> PathBuf {
+        credentials::token_file(&self.credentials_dir(), component)
+    }
+
+    async fn renew(&self, bound_to: Option<&str>) -> Result<()> {
+        let life = credentials::Life { lifetime: self.options.token_lifetime, bound_to };
         for component in credentials::HUB_COMPONENTS {
-            credentials::renew_component(&self.hub, &self.credentials_dir(), component, self.options.token_lifetime)
-                .await?;
+            credentials::renew_component(&self.hub, &self.credentials_dir(), component, life).await?;
         }
         for site in self.sites.values().filter(|site| site.is_running()) {
-            credentials::renew_site(&self.hub, site, self.options.token_lifetime).await?;
+            credentials::renew_site(&self.hub, site, life).await?;
         }
         Ok(())
     }

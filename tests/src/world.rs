@@ -1,9 +1,11 @@
 //! A small real world for demo, figures and tests: the region's real divisions and departments, invented people, sites and quotas.
 
 pub mod door;
+mod establish;
 mod fixtures;
 mod objects;
 
+pub use establish::establish;
 pub use fixtures::{SystemRow, UnitRow, divisions, systems, units};
 pub use objects::{departments, information_systems, kind_documents, quotas, sites};
 
@@ -27,7 +29,11 @@ pub async fn apply(client: &Client, objects: &[DynamicObject]) -> Result<()> {
     Ok(())
 }
 
-async fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {
+/// The API of an object: of its kind, in its namespace.
+///
+/// # Errors
+/// When the API server does not have the kind.
+pub async fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {
     let types = object.types.clone().context("an object names its kind")?;
     let gvk = kube::core::GroupVersionKind::try_from(&types)?;
     let (resource, capabilities) =

@@ -12,8 +12,9 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
 use zhengyun_crds::{ApprovalPolicy, ConditionType, DepartmentQuota, RequestPhase, ResourceRequest, condition};
-use zhengyun_tests::demo::{self, Stage, settled};
+use zhengyun_tests::demo::{self, Stage};
 use zhengyun_tests::lab::supervisor::{self, Command, UpOptions};
+use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::lab::{client, component};
 use zhengyun_tests::world;
 

@@ -9,8 +9,9 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 use zhengyun_crds::{DepartmentQuota, GrantPhase, RequestPhase};
 
-use super::stage::{Stage, settled};
+use super::stage::Stage;
 use crate::lab::supervisor::{self, Command};
+use crate::lab::wait::settled;
 use crate::world::door::request_path;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -183,8 +184,9 @@ pub(super) async fn cut_off(stage: &Stage, suffix: &str, out: &mut dyn FnMut(&st
             .map(|c| c.reason.clone())
             .unwrap_or_default();
         let charge = status.charge.clone().unwrap_or_default();
-        (phase_of(g) == GrantPhase::Revoking && says == "SiteUnreachable" && !charge.granted.is_empty())
-            .then(|| format!("{:?}", charge.granted))
+        let held: Vec<String> =
+            charge.granted.iter().map(|(resource, amount)| format!("{resource} {amount}")).collect();
+        (phase_of(g) == GrantPhase::Revoking && says == "SiteUnreachable" && !held.is_empty()).then(|| held.join(", "))
     })
     .await?;
     out(&format!("  the grant stays Revoking (SiteUnreachable), still charged: {charged}"));

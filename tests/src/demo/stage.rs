@@ -1,9 +1,8 @@
 //! The people, their doors, and looking at the world until it is as told.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
@@ -136,26 +135,4 @@ async fn client(kubeconfig: &Path) -> Result<Client> {
     let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     Ok(Client::try_from(config)?)
-}
-
-/// Looks until the world is as told; the error says what was seen last.
-///
-/// # Errors
-/// When it did not come about in time.
-pub async fn settled<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Result<T, String>>>,
-{
-    let begun = Instant::now();
-    loop {
-        let seen = match look().await {
-            Ok(Ok(found)) => return Ok(found),
-            Ok(Err(seen)) => seen,
-            Err(error) => format!("{error:#}"),
-        };
-        if begun.elapsed() > limit {
-            bail!("{what} did not come about in {} s; last seen: {seen}", limit.as_secs());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

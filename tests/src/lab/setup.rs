@@ -44,14 +44,14 @@ impl Lab {
         for component in credentials::HUB_COMPONENTS {
             let (hub, dir) = (self.hub.clone(), self.credentials_dir());
             self.background.spawn(async move {
-                let renew = || credentials::renew_component(&hub, &dir, component, lifetime);
+                let renew = || credentials::renew_component(&hub, &dir, component, lifetime.into());
                 keep_fresh(component, lifetime, renew).await;
             });
         }
         for site in self.sites.values() {
             let (hub, site) = (self.hub.clone(), site.clone());
             self.background.spawn(async move {
-                let renew = || credentials::renew_site(&hub, &site, lifetime);
+                let renew = || credentials::renew_site(&hub, &site, lifetime.into());
                 keep_fresh(site.name(), lifetime, renew).await;
             });
         }

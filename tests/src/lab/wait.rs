@@ -47,3 +47,25 @@ where
         tokio::time::sleep(interval).await;
     }
 }
+
+/// Looks until the world is as told; the error says what was seen last.
+///
+/// # Errors
+/// When it did not come about in time.
+pub async fn settled<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Result<T, String>>>,
+{
+    let begun = Instant::now();
+    loop {
+        let seen = match look().await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(seen)) => seen,
+            Err(error) => format!("{error:#}"),
+        };
+        if begun.elapsed() > limit {
+            bail!("{what} did not come about in {} s; last seen: {seen}", limit.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,25 +1,30 @@
-//! The world of the story: tree, quotas, sites, catalogue, policies, systems.
+//! Putting the world in place: tree, quotas, sites, catalogue, policies, systems.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use zhengyun_crds::condition::is_true;
 use zhengyun_crds::{CatalogItem, ConditionType, Department, DepartmentQuota, Site};
 
-use super::stage::{Stage, settled};
+use crate::lab::wait::settled;
 use crate::world;
 
 /// Applies the world as the cloud administrator, with `kubectl apply`'s own mechanism, and waits until all of it is Ready.
-pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()> {
+///
+/// `admin` is the cloud administrator's client. Information systems belong to the departments, so `everywhere` writes them: a
+/// client with all rights.
+///
+/// # Errors
+/// What was refused, or did not become Ready.
+pub async fn establish(admin: &Client, everywhere: &Client, out: &mut dyn FnMut(&str)) -> Result<()> {
     let begun = Instant::now();
-    let admin = stage.client_of("cloud-admin").await?;
     let departments = world::departments()?;
     out(&format!("cloud-admin registers {} divisions and departments", departments.len()));
-    world::apply(&admin, &departments).await?;
+    world::apply(admin, &departments).await?;
     let expected = departments.len();
     let api: Api<Department> = Api::all(admin.clone());
     settled("every department Ready", Duration::from_mins(1), || async {
@@ -38,10 +43,10 @@ pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()
     ));
 
     out("cloud-admin registers two sites (capacities invented), catalogue and approval policies");
-    world::apply(&admin, &world::sites()?).await?;
-    world::apply(&admin, &world::kind_documents("catalog/items")?).await?;
-    world::apply(&admin, &world::kind_documents("catalog/policies")?).await?;
-    world::apply(&admin, &[demo_revocation()?]).await?;
+    world::apply(admin, &world::sites()?).await?;
+    world::apply(admin, &world::kind_documents("catalog/items")?).await?;
+    world::apply(admin, &world::kind_documents("catalog/policies")?).await?;
+    world::apply(admin, &[demo_revocation()?]).await?;
     let sites: Api<Site> = Api::all(admin.clone());
     let items: Api<CatalogItem> = Api::all(admin.clone());
     settled("sites and catalogue Ready", Duration::from_mins(1), || async {
@@ -72,7 +77,7 @@ pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()
     })
     .await?;
     out("cloud-admin sets quotas at three levels: region, leagues, departments");
-    world::apply(&admin, &world::quotas()?).await?;
+    world::apply(admin, &world::quotas()?).await?;
     let quotas: Api<DepartmentQuota> = Api::all(admin.clone());
     settled("quotas in force", Duration::from_secs(30), || async {
         let all = quotas.list(&ListParams::default()).await?;
@@ -90,8 +95,7 @@ pub(super) async fn world(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()
         Ok(if waiting.is_empty() { Ok(()) } else { Err(waiting.join("; ")) })
     })
     .await?;
-    let watcher = stage.watcher("hub").await?;
-    world::apply(&watcher, &world::information_systems()?).await?;
+    world::apply(everywhere, &world::information_systems()?).await?;
     out(&format!("  the world stands ({:.1} s)", begun.elapsed().as_secs_f64()));
     Ok(())
 }
