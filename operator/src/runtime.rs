@@ -11,5 +11,6 @@ pub mod metrics;
 mod start;
 pub mod telemetry;
 pub mod watches;
+pub mod writes;
 
 pub use start::run;

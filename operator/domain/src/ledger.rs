@@ -7,13 +7,14 @@
 mod recovery;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use zhengyun_crds::Reason;
 use zhengyun_crds::ledger::{Charge as ChargeText, ChargedObject};
 use zhengyun_crds::request::AncestorEffect;
 
-use crate::amounts::{AmountError, Amounts};
-use crate::quota::{self, EffectError, LimitBook};
+use crate::amounts::{AmountError, Amounts, Limits};
+use crate::quota::{self, EffectError, LimitBook, QuotaLine};
 use crate::tree::Tree;
 
 pub use recovery::{ObjectRecord, Recovery, audit_digest, recover};
@@ -182,7 +183,8 @@ impl From<AmountError> for Refusal {
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     site: String,
-    tree: Tree,
+    /// Shared by the books of all sites: there is one tree.
+    tree: Arc<Tree>,
     limits: LimitBook,
     entries: BTreeMap<String, Entry>,
     /// Charge of each department's subtree.
@@ -195,8 +197,8 @@ pub struct Books {
 
 impl Books {
     /// Empty books of a site over a tree and limits.
-    pub fn new(site: &str, tree: Tree, limits: LimitBook) -> Self {
-        Self { site: site.to_owned(), tree, limits, ..Self::default() }
+    pub fn new(site: &str, tree: impl Into<Arc<Tree>>, limits: LimitBook) -> Self {
+        Self { site: site.to_owned(), tree: tree.into(), limits, ..Self::default() }
     }
 
     /// Reserved and granted in all.
@@ -249,8 +251,21 @@ impl Books {
         self.limits = limits;
     }
 
+    /// Puts a department's limit in force, or takes it away.
+    pub fn set_line(&mut self, department: &str, line: Option<QuotaLine>) {
+        match line {
+            Some(line) => self.limits.lines.insert(department.to_owned(), line),
+            None => self.limits.lines.remove(department),
+        };
+    }
+
+    /// Puts the site's capacity in force.
+    pub fn set_capacity(&mut self, capacity: Limits) {
+        self.limits.capacity = capacity;
+    }
+
     /// The tree in force.
-    pub const fn tree(&self) -> &Tree {
+    pub fn tree(&self) -> &Tree {
         &self.tree
     }
 
@@ -258,8 +273,8 @@ impl Books {
     ///
     /// # Errors
     /// When a sum is beyond what an amount can be, which the charges already ruled out.
-    pub fn set_tree(&mut self, tree: Tree) -> Result<(), AmountError> {
-        self.tree = tree;
+    pub fn set_tree(&mut self, tree: impl Into<Arc<Tree>>) -> Result<(), AmountError> {
+        self.tree = tree.into();
         self.subtree.clear();
         let entries: Vec<Entry> = self.entries.values().cloned().collect();
         for entry in entries {

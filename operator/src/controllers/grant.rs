@@ -119,6 +119,12 @@ async fn site_failed(
     error: &SiteError,
     now: Timestamp,
 ) -> Outcome {
+    if error.is_fenced() {
+        // A newer operator acts there. Whatever this one still says about the grant could only overwrite what that one knows.
+        tracing::error!(site = held.spec.site, %error, "a newer operator has taken over; this one ends");
+        context.ledger.lost.cancel();
+        return Ok(Action::await_change());
+    }
     if error.is_transient() {
         return not_reached(api, held, &error.to_string(), now).await;
     }

@@ -12,7 +12,7 @@ use zhengyun_crds::amounts::Limits as LimitsText;
 use zhengyun_crds::quota::{
     AdoptedLimit, DepartmentQuota, DepartmentQuotaSpec, DepartmentQuotaStatus, SiteUse, UnlistedChildren,
 };
-use zhengyun_crds::{ConditionType, Reason, marks};
+use zhengyun_crds::{ConditionType, Department, Reason, marks};
 use zhengyun_domain::amounts::{Amounts, Limit, Limits};
 use zhengyun_domain::condition::ConditionSet;
 use zhengyun_domain::ledger::Charge;
@@ -32,6 +32,62 @@ pub fn above(context: &Context, department: &str) -> Vec<ObjectRef<DepartmentQuo
     chain.iter().filter(|name| context.watches.quotas.get(name).is_some()).map(|name| ObjectRef::new(name)).collect()
 }
 
+/// What decides where a department's quota stands among the others.
+///
+/// The tree in memory follows the recorded place a moment later; `Ready` is written after both.
+pub fn place(department: &Department) -> (bool, Option<String>, bool) {
+    let status = department.status.as_ref();
+    (
+        status.is_some_and(|s| s.placed),
+        status.and_then(|s| s.parent.clone()),
+        status.is_some_and(|s| zhengyun_crds::condition::is_true(&s.conditions, ConditionType::Ready)),
+    )
+}
+
+/// Quotas with a line at a site.
+pub fn naming(context: &Context, site: &str) -> Vec<ObjectRef<DepartmentQuota>> {
+    let quotas = context.watches.quotas.all();
+    let named = quotas.iter().filter(|q| q.spec.limits.iter().any(|line| line.site == site));
+    named.map(|q| ObjectRef::from_obj(q.as_ref())).collect()
+}
+
+/// What other quotas are held against.
+pub fn in_force(quota: &DepartmentQuota) -> (Option<i64>, Vec<AdoptedLimit>, Option<UnlistedChildren>) {
+    let status = quota.status.as_ref();
+    (
+        quota.metadata.generation,
+        status.map(|s| s.adopted.clone()).unwrap_or_default(),
+        status.and_then(|s| s.unlisted_children),
+    )
+}
+
+/// Quotas of a department and everything below it: their ancestors changed with its place.
+pub fn below(context: &Context, department: &str) -> Vec<ObjectRef<DepartmentQuota>> {
+    related(context, |chain| chain.iter().any(|name| name == department))
+}
+
+/// Quotas that are reviewed against this one: those right below it, and its siblings.
+pub fn relatives(context: &Context, quota: &str) -> Vec<ObjectRef<DepartmentQuota>> {
+    let has_quota = |name: &String| context.watches.quotas.get(name).is_some();
+    let nearest = |chain: &[String]| chain.iter().skip(1).find(|name| has_quota(name)).cloned();
+    let above = context.ledger.tree().chain(quota).ok().and_then(|chain| nearest(&chain));
+    related(context, |chain| {
+        let own = nearest(chain);
+        own.is_some() && (own.as_deref() == Some(quota) || own == above)
+    })
+}
+
+fn related(context: &Context, wanted: impl Fn(&[String]) -> bool) -> Vec<ObjectRef<DepartmentQuota>> {
+    let tree = context.ledger.tree();
+    let quotas = context.watches.quotas.all();
+    quotas
+        .iter()
+        // One that has no place yet waits for any change of the tree.
+        .filter(|q| tree.chain(&q.name_any()).map_or(true, |chain| wanted(&chain)))
+        .map(|q| ObjectRef::from_obj(q.as_ref()))
+        .collect()
+}
+
 /// Brings a quota up to date.
 ///
 /// # Errors
@@ -46,6 +102,12 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
         return Ok(Action::await_change());
     }
     let name = quota.name_any();
+    // What follows from charges only is a report, and waits its turn before anything is looked up.
+    if is_settled(&quota)
+        && let Some(wait) = reported.wait(&name)
+    {
+        return Ok(Action::requeue(wait));
+    }
     let fault = observe_fault(&context, &quota);
     let adopted = match &fault {
         Some(_) => quota.status.as_ref().map(|s| s.adopted.clone()).unwrap_or_default(),
@@ -68,6 +130,14 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
     put_in_force(&context, &name, &status)?;
     reported.mark(&name);
     Ok(Action::await_change())
+}
+
+/// Whether the limits as written are in force, so that only use can have changed.
+fn is_settled(quota: &DepartmentQuota) -> bool {
+    quota.status.as_ref().is_some_and(|s| {
+        Some(s.observed_generation) == quota.metadata.generation
+            && zhengyun_crds::condition::is_true(&s.conditions, ConditionType::Accepted)
+    })
 }
 
 /// When each quota was last reported.

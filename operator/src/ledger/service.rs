@@ -109,21 +109,12 @@ impl SiteLedger {
 
     /// Puts a department's limit in force.
     pub fn set_line(&self, department: &str, line: Option<QuotaLine>) {
-        let mut books = self.books();
-        let mut limits = books.limits().clone();
-        match line {
-            Some(line) => limits.lines.insert(department.to_owned(), line),
-            None => limits.lines.remove(department),
-        };
-        books.set_limits(limits);
+        self.books().set_line(department, line);
     }
 
     /// Puts the site's capacity in force.
     pub fn set_capacity(&self, capacity: zhengyun_domain::amounts::Limits) {
-        let mut books = self.books();
-        let mut limits = books.limits().clone();
-        limits.capacity = capacity;
-        books.set_limits(limits);
+        self.books().set_capacity(capacity);
     }
 
     fn closed(&self) -> LedgerError {
@@ -135,7 +126,7 @@ impl SiteLedger {
 #[derive(Debug)]
 pub struct LedgerService {
     sites: RwLock<BTreeMap<String, SiteLedger>>,
-    tree: Mutex<Tree>,
+    tree: Mutex<Arc<Tree>>,
     /// Cancelled when another operator took over: this one must end.
     pub lost: CancellationToken,
 }
@@ -143,7 +134,7 @@ pub struct LedgerService {
 impl LedgerService {
     /// No ledgers yet, over a tree.
     pub fn new(tree: Tree, lost: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { sites: RwLock::default(), tree: Mutex::new(tree), lost })
+        Arc::new(Self { sites: RwLock::default(), tree: Mutex::new(Arc::new(tree)), lost })
     }
 
     /// The ledger of a site.
@@ -170,8 +161,8 @@ impl LedgerService {
     }
 
     /// The tree in force.
-    pub fn tree(&self) -> Tree {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn tree(&self) -> Arc<Tree> {
+        Arc::clone(&self.tree.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts a department in its place, in every site's books.
@@ -186,9 +177,9 @@ impl LedgerService {
 
     fn with_tree(&self, change: impl FnOnce(&mut Tree)) {
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut tree);
+        change(Arc::make_mut(&mut tree));
         for site in self.all() {
-            if let Err(error) = site.books().set_tree(tree.clone()) {
+            if let Err(error) = site.books().set_tree(Arc::clone(&tree)) {
                 tracing::error!(site = site.site, %error, "the sums of the tree are beyond what an amount can be");
             }
         }

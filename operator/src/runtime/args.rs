@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::writes::CrashPoint;
+
 /// Controllers of Zhengyun: departments, quotas, sites, catalogue, requests and grants.
 ///
 /// Runs until SIGTERM or SIGINT, then finishes the steps under way, releases its lease and ends within 20 seconds.
@@ -33,9 +35,9 @@ pub struct Args {
     /// Name of this operator in the lease and the ledgers; host name and process id unless given.
     #[arg(long, env = "ZHENGYUN_IDENTITY")]
     pub identity: Option<String>,
-    /// Tests only: end the process abruptly after this many write requests to the hub or a site.
-    #[arg(long, env = "ZHENGYUN_CRASH_AFTER_WRITES", hide = true)]
-    pub crash_after_writes: Option<u64>,
+    /// Tests only: end the process abruptly at the n-th write of a kind, such as `hub PATCH ledgers/status 3`.
+    #[arg(long, env = "ZHENGYUN_CRASH_AFTER_WRITE", hide = true)]
+    pub crash_after_write: Option<CrashPoint>,
     /// Other things than running.
     #[command(subcommand)]
     pub command: Option<Command>,

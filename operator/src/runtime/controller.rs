@@ -1,5 +1,6 @@
 //! The loop of a controller: a queue without duplicates, bounded concurrency, one reconcile per object at a time, backoff.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,6 +74,36 @@ impl<K: Kind> Triggers<K> {
         let mapped = other.changes().flat_map(move |object| futures::stream::iter(map(object)));
         self.streams.push(mapped.boxed());
         self
+    }
+
+    /// Changes of another kind in the facts that matter here; whatever else is written on those objects passes unnoticed.
+    #[must_use]
+    pub fn on_facts<T: Kind, F: PartialEq + Send + 'static, I: IntoIterator<Item = ObjectRef<K>>>(
+        self,
+        other: &Watched<T>,
+        facts: impl Fn(&T) -> F + Send + 'static,
+        map: impl Fn(Arc<T>) -> I + Send + 'static,
+    ) -> Self
+    where
+        I::IntoIter: Send + 'static,
+    {
+        let store = other.store.clone();
+        let mut seen: HashMap<ObjectRef<T>, F> = HashMap::new();
+        let changes = other.changes().filter(move |object| {
+            let reference = ObjectRef::from_obj(object.as_ref());
+            let differs = if store.get(&reference).is_some() {
+                let now = facts(object);
+                let differs = seen.get(&reference) != Some(&now);
+                seen.insert(reference, now);
+                differs
+            } else {
+                // That it is gone is a fact as well.
+                seen.remove(&reference);
+                true
+            };
+            std::future::ready(differs)
+        });
+        self.from_stream(changes.flat_map(move |object| futures::stream::iter(map(object))))
     }
 
     /// Any other stream.

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,6 +13,8 @@ use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use super::writes::{Cluster, Writes};
 
 /// Longest that one call may take in all.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -33,11 +34,11 @@ impl Debug for Hub {
     }
 }
 
-/// Connects to the hub.
+/// Connects to the hub; `writes` counts what is written there.
 ///
 /// # Errors
 /// When the kubeconfig cannot be read or used.
-pub async fn connect(kubeconfig: Option<&Path>, crash: Option<Arc<CrashSwitch>>) -> Result<Hub> {
+pub async fn connect(kubeconfig: Option<&Path>, writes: Option<&Arc<Writes>>) -> Result<Hub> {
     let config = match kubeconfig {
         Some(path) => {
             let text = Kubeconfig::read_from(path)
@@ -58,76 +59,11 @@ pub async fn connect(kubeconfig: Option<&Path>, crash: Option<Arc<CrashSwitch>>)
     let mut watches = config;
     watches.default_retry = false;
     let builder = ClientBuilder::try_from(calls)?;
-    let calls = match crash {
-        Some(switch) => builder.with_layer(&CrashLayer(switch)).build(),
+    let calls = match writes {
+        Some(writes) => builder.with_layer(&writes.layer(Cluster::Hub)).build(),
         None => builder.build(),
     };
     Ok(Hub { calls, watches: Client::try_from(watches)? })
-}
-
-/// Tests only: ends the process at the n-th write, as a crash at the worst moment would.
-#[derive(Debug)]
-pub struct CrashSwitch {
-    left: AtomicU64,
-}
-
-impl CrashSwitch {
-    /// Ends the process right after the `writes`-th write was answered.
-    pub fn new(writes: u64) -> Arc<Self> {
-        Arc::new(Self { left: AtomicU64::new(writes) })
-    }
-
-    fn count(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            std::process::abort();
-        }
-    }
-}
-
-#[derive(Clone)]
-struct CrashLayer(Arc<CrashSwitch>);
-
-impl<S> tower::Layer<S> for CrashLayer {
-    type Service = CrashService<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        CrashService { inner, switch: Arc::clone(&self.0) }
-    }
-}
-
-#[derive(Clone)]
-struct CrashService<S> {
-    inner: S,
-    switch: Arc<CrashSwitch>,
-}
-
-impl<S, B> tower::Service<http::Request<B>> for CrashService<S>
-where
-    S: tower::Service<http::Request<B>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        // Leases are written all the time and by themselves; counting them would make the n-th write another one each time.
-        let counts = !matches!(*request.method(), http::Method::GET)
-            && !request.uri().path().contains("/leases/")
-            && !request.uri().path().contains("accessreviews");
-        let answer = self.inner.call(request);
-        let switch = Arc::clone(&self.switch);
-        Box::pin(async move {
-            let answer = answer.await;
-            if counts {
-                switch.count();
-            }
-            answer
-        })
-    }
 }
 
 /// Writes a status over a former one, as a merge patch that carries UID and resourceVersion: it lands on the very object

@@ -44,6 +44,17 @@ pub struct DecisionLabels {
     pub reason: String,
 }
 
+/// What a request wrote.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WriteLabels {
+    /// `hub` or `site`.
+    pub cluster: String,
+    /// HTTP method.
+    pub verb: String,
+    /// Plural, with the subresource after a slash.
+    pub resource: String,
+}
+
 /// Every metric of the operator.
 #[derive(Debug)]
 pub struct Metrics {
@@ -65,6 +76,8 @@ pub struct Metrics {
     pub site_reachable: Family<SiteLabel, Gauge<i64, AtomicI64>>,
     /// Objects delivered.
     pub delivered: Family<SiteLabel, Counter>,
+    /// Write requests that were answered, leases apart.
+    pub writes: Family<WriteLabels, Counter>,
     /// Objects that could not be decoded.
     pub undecodable: Family<KindLabel, Counter>,
 }
@@ -85,6 +98,7 @@ impl Metrics {
             queue_depth: Family::default(),
             site_reachable: Family::default(),
             delivered: Family::default(),
+            writes: Family::default(),
             undecodable: Family::default(),
         };
         registry.register("reconciles", "Reconciles by kind and outcome", metrics.reconciles.clone());
@@ -95,6 +109,11 @@ impl Metrics {
         registry.register("ledger_queue_depth", "Decisions that wait for the ledger", metrics.queue_depth.clone());
         registry.register("site_reachable", "1 when the site answers", metrics.site_reachable.clone());
         registry.register("objects_delivered", "Objects created or changed at a site", metrics.delivered.clone());
+        registry.register(
+            "writes",
+            "Write requests by cluster, verb and resource, leases apart",
+            metrics.writes.clone(),
+        );
         registry.register("undecodable_objects", "Objects that could not be decoded", metrics.undecodable.clone());
         metrics.registry = registry;
         Arc::new(metrics)

@@ -16,9 +16,10 @@ use super::args::{Args, Command};
 use super::controller::{self, Triggers};
 use super::events::Events;
 use super::health::{self, Readiness};
-use super::hub::{self, CrashSwitch, Hub};
+use super::hub::{self, Hub};
 use super::leader::Leadership;
 use super::metrics::Metrics;
+use super::writes::Writes;
 use super::{telemetry, watches};
 use crate::controllers::{self, Context, Watches, department_of};
 use crate::ledger::{LedgerService, audit};
@@ -63,8 +64,8 @@ async fn operate(args: Args) -> Result<()> {
         shutdown.clone(),
     ));
     tokio::task::yield_now().await;
-    let hub =
-        hub::connect(args.connection.kubeconfig.as_deref(), args.crash_after_writes.map(CrashSwitch::new)).await?;
+    let writes = Writes::new(Arc::clone(&metrics), args.crash_after_write.clone());
+    let hub = hub::connect(args.connection.kubeconfig.as_deref(), Some(&writes)).await?;
     let identity = args.identity.clone().unwrap_or_else(default_identity);
     tracing::info!(identity, version = env!("CARGO_PKG_VERSION"), "waiting to lead");
     // Standing by is being ready: a second replica must not look broken.
@@ -75,11 +76,11 @@ async fn operate(args: Args) -> Result<()> {
     };
     tracing::info!(identity, "leading");
     let stop = shutdown.child_token();
-    let (context, running) = lead(&args, hub, &identity, &metrics, &stop).await?;
+    let (context, running) = lead(&args, hub, &identity, &writes, &metrics, &stop).await?;
     let outcome = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         () = leadership.lost() => Err(anyhow::anyhow!("leadership was lost; this operator ends so that only one acts")),
-        () = context.ledger.lost.cancelled() => Err(anyhow::anyhow!("another operator took over a ledger; this operator ends")),
+        () = context.ledger.lost.cancelled() => Err(anyhow::anyhow!("another operator took over a ledger or a site; this operator ends")),
         ended = serving => ended.context("health server")?.and_then(|()| bail!("the health server ended")),
     };
     stop.cancel();
@@ -97,6 +98,7 @@ async fn lead(
     args: &Args,
     hub: Hub,
     identity: &str,
+    writes: &Arc<Writes>,
     metrics: &Arc<Metrics>,
     stop: &CancellationToken,
 ) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
@@ -104,7 +106,7 @@ async fn lead(
     let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
     let system =
         namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
-    let (links, touched) = SiteLinks::new(Arc::clone(metrics), stop.clone());
+    let (links, touched) = SiteLinks::new(Arc::clone(metrics), Arc::clone(writes), stop.clone());
     // Controllers subscribe before anything is awaited again, so that no change is missed.
     let context = Arc::new(Context {
         hub_uid: system.uid().unwrap_or_default(),
@@ -209,10 +211,6 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
         let context = Arc::clone(context);
         move || controllers::request::open_requests(&context, |_| true)
     };
-    let every_quota = |context: &Arc<Context>| {
-        let context = Arc::clone(context);
-        move || context.watches.quotas.all().iter().map(|q| ObjectRef::from_obj(q.as_ref())).collect::<Vec<_>>()
-    };
     let quotas_above = |context: &Arc<Context>| {
         let context = Arc::clone(context);
         move |namespace: Option<String>| {
@@ -221,15 +219,21 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
     };
     let (of_policies, of_admission, of_bindings) =
         (open_requests(context), open_requests(context), open_requests(context));
-    let (by_departments, by_quotas) = (every_quota(context), every_quota(context));
+    let (by_departments, by_sites, by_quotas) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
     let (by_requests, by_grants) = (quotas_above(context), quotas_above(context));
     let (for_departments, for_items, for_systems) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
     AllTriggers {
         departments: Triggers::own(&w.departments)
             .on(&w.departments, move |changed| controllers::department::dependants(&for_departments, &changed)),
         quotas: Triggers::own(&w.quotas)
-            .on(&w.departments, move |_| by_departments())
-            .on(&w.quotas, move |_| by_quotas())
+            .on_facts(&w.departments, controllers::quota::place, move |changed| {
+                controllers::quota::below(&by_departments, &changed.name_any())
+            })
+            // A site that comes or goes; nothing else about it matters to a quota.
+            .on_facts(&w.sites, |_| (), move |site| controllers::quota::naming(&by_sites, &site.name_any()))
+            .on_facts(&w.quotas, controllers::quota::in_force, move |changed| {
+                controllers::quota::relatives(&by_quotas, &changed.name_any())
+            })
             .on(&w.requests, move |request| by_requests(request.namespace()))
             .on(&w.grants, move |grant| by_grants(grant.namespace())),
         sites: Triggers::own(&w.sites)

@@ -184,14 +184,14 @@ impl SiteLink {
             .map_err(kube::core::request::Error::SerializeBody)
             .and_then(|bytes| at.request().create(&params, bytes))
             .and_then(strict);
-        self.written(self.ask(&what, request).await, how)
+        self.unless_fenced(self.ask(&what, request).await)
     }
 
     /// Server-side apply onto the object with the UID in the body, whoever else owns its fields; refused if that object is gone.
     pub(super) async fn server_side_apply(&self, at: &Collection, name: &str, body: &Value) -> Result<Value, Failure> {
         let what = format!("APPLY {} {name}", at.title);
         let params = PatchParams::apply(FIELD_MANAGER).force().validation_strict();
-        self.written(self.ask(&what, at.request().patch(name, &params, &Patch::Apply(body))).await, Write::Real)
+        self.unless_fenced(self.ask(&what, at.request().patch(name, &params, &Patch::Apply(body))).await)
     }
 
     /// Changes fields of exactly the object that was read: `metadata` of the patch carries its UID and resourceVersion.
@@ -199,7 +199,7 @@ impl SiteLink {
         let what = format!("PATCH {} {name}", at.title);
         // Another manager than that of the applies, so that what an apply no longer says goes away.
         let params = PatchParams { field_manager: Some("zhengyun-driver-stamp".to_owned()), ..PatchParams::default() };
-        self.written(self.ask(&what, at.request().patch(name, &params, &Patch::Merge(patch))).await, Write::Real)
+        self.unless_fenced(self.ask(&what, at.request().patch(name, &params, &Patch::Merge(patch))).await)
     }
 
     /// Deletes exactly the object that was read.
@@ -207,17 +207,14 @@ impl SiteLink {
         let what = format!("DELETE {} {name}", at.title);
         let exactly = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
         let params = DeleteParams::background().preconditions(exactly);
-        let answer = self.written(self.ask::<Value>(&what, at.request().delete(name, &params)).await, Write::Real);
+        let answer = self.unless_fenced(self.ask::<Value>(&what, at.request().delete(name, &params)).await);
         match answer {
             Err(Failure::Answer(status)) if is_absent(&status, &at.plural, name) => Ok(()),
             other => other.map(drop),
         }
     }
 
-    fn written(&self, answer: Result<Value, Failure>, how: Write) -> Result<Value, Failure> {
-        if how == Write::Real {
-            self.count_write();
-        }
+    fn unless_fenced(&self, answer: Result<Value, Failure>) -> Result<Value, Failure> {
         match answer {
             Err(Failure::Answer(status)) if is_fence(&status) => {
                 Err(SiteError::Fenced { site: self.name().to_owned(), cause: said(&status) }.into())

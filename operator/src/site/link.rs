@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::ApiResource;
+use kube::client::ClientBuilder;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -16,12 +17,10 @@ use super::kubeconfig::{ConnectError, Credential};
 use super::watch::{self as watching, Touch};
 use super::{SiteError, facts};
 use crate::runtime::metrics::{Metrics, SiteLabel};
+use crate::runtime::writes::{Cluster, Writes};
 
 /// What changed at sites, for the controller of grants.
 pub type Touched = mpsc::UnboundedReceiver<Touch>;
-
-/// Called after each write that a site was asked for.
-type WriteHook = Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>;
 
 /// Whether a site answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +48,6 @@ pub struct SiteLink {
     stop: CancellationToken,
     touches: mpsc::UnboundedSender<Touch>,
     metrics: Arc<Metrics>,
-    hook: WriteHook,
 }
 
 impl fmt::Debug for SiteLink {
@@ -203,12 +201,6 @@ impl SiteLink {
         }
     }
 
-    pub(super) fn count_write(&self) {
-        if let Some(hook) = self.hook.get() {
-            hook();
-        }
-    }
-
     /// Goes on where a connection to the same API server was: only the credential is a new one.
     fn succeed(&self, former: &Self) {
         self.epoch.store(former.epoch.load(Ordering::Acquire), Ordering::Release);
@@ -225,8 +217,8 @@ pub struct SiteLinks {
     connecting: tokio::sync::Mutex<()>,
     touches: mpsc::UnboundedSender<Touch>,
     metrics: Arc<Metrics>,
+    writes: Arc<Writes>,
     stop: CancellationToken,
-    hook: WriteHook,
 }
 
 impl fmt::Debug for SiteLinks {
@@ -238,23 +230,17 @@ impl fmt::Debug for SiteLinks {
 
 impl SiteLinks {
     /// No connections yet, and the stream of what changes at those to come. All of them end with `stop`.
-    pub fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> (Arc<Self>, Touched) {
+    pub fn new(metrics: Arc<Metrics>, writes: Arc<Writes>, stop: CancellationToken) -> (Arc<Self>, Touched) {
         let (touches, stream) = mpsc::unbounded();
         let links = Self {
             links: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             touches,
             metrics,
+            writes,
             stop,
-            hook: WriteHook::default(),
         };
         (Arc::new(links), stream)
-    }
-
-    /// Calls a function after each write that any site was asked for. Only the first such function is taken.
-    pub fn on_write(&self, hook: impl Fn() + Send + Sync + 'static) {
-        // A second one is ignored, as said.
-        let _ = self.hook.set(Box::new(hook));
     }
 
     /// The connection to a site, if there is one.
@@ -296,9 +282,10 @@ impl SiteLinks {
     fn open(&self, site: &str, credential: Credential) -> Result<SiteLink, ConnectError> {
         // The client's own words could repeat parts of the credential.
         let client = |config| {
-            Client::try_from(config).map_err(|_| ConnectError::Unreadable {
+            let builder = ClientBuilder::try_from(config).map_err(|_| ConnectError::Unreadable {
                 problem: "no client can be made with its CA and credential".to_owned(),
-            })
+            })?;
+            Ok::<_, ConnectError>(builder.with_layer(&self.writes.layer(Cluster::Site)).build())
         };
         Ok(SiteLink {
             name: site.to_owned(),
@@ -314,7 +301,6 @@ impl SiteLinks {
             stop: self.stop.child_token(),
             touches: self.touches.clone(),
             metrics: Arc::clone(&self.metrics),
-            hook: Arc::clone(&self.hook),
         })
     }
 }

@@ -213,7 +213,7 @@ async fn sweep(
         }
         if known.is_none() && ledger.books().held().is_none() {
             let message = format!(
-                "site {name} holds namespace {} of grant {} of {}, which this hub does not know; find out what it is, remove or restore it, then run `zhengyun-operator audit-ledger --site {name}` and accept with --accept and a reason",
+                "site {name} holds namespace {} of grant {} of {}, which this hub does not know; find out what it is, bring its records back or remove it there (annotate it with zhengyun.io/remove-because=<reason>, then delete it), then run `zhengyun-operator audit-ledger --site {name}` and accept with --accept and a reason",
                 thing.namespace, thing.grant, thing.department
             );
             ledger
