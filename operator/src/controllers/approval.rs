@@ -30,6 +30,26 @@ pub async fn reconcile(context: Arc<Context>, approval: Arc<Approval>) -> Outcom
     Ok(Action::await_change())
 }
 
+/// Says about the approvals of a request that has just left review what became of each that was not judged with it.
+///
+/// # Errors
+/// When the hub does not take a status.
+pub async fn left_behind(context: &Context, request: &ResourceRequest, judged: &[Judgement]) -> kube::Result<()> {
+    let namespace = request.namespace();
+    for approval in context.watches.approvals.all() {
+        let of_request = approval.namespace() == namespace && approval.spec.request == request.name_any();
+        let said = approval.status.as_ref().is_some_and(|s| !s.conditions.is_empty())
+            || judged.iter().any(|j| j.approval == approval.name_any());
+        if of_request
+            && !said
+            && let Some(judgement) = plan(&approval, Some(request))
+        {
+            judge(context, &approval, &judgement).await?;
+        }
+    }
+    Ok(())
+}
+
 /// A request under review judges its approvals itself.
 fn plan(approval: &Approval, request: Option<&ResourceRequest>) -> Option<Judgement> {
     let name = approval.name_any();

@@ -17,7 +17,7 @@ use zhengyun_domain::request::{Observed, Plan, applied, entered, refused};
 use zhengyun_domain::{grant, naming, quota};
 
 use super::super::{Context, approval};
-use super::until;
+use super::{phase, until};
 use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, is_conflict, remove_finalizer, replace_status};
@@ -71,10 +71,28 @@ async fn report(
     judgements: Vec<Judgement>,
 ) -> Outcome {
     announce(context, request, &status);
-    if request.status.as_ref() != Some(&status) {
-        replace_status(api, request, request.status.as_ref(), &status).await?;
-    }
+    let written = if request.status.as_ref() == Some(&status) {
+        None
+    } else {
+        Some(replace_status(api, request, request.status.as_ref(), &status).await?)
+    };
     say(context, observed, &judgements).await?;
+    leave_review(context, request, written.as_ref(), &judgements).await
+}
+
+/// Approvals that this look did not judge are told what became of the request: nothing looks at them again once it left review.
+async fn leave_review(
+    context: &Context,
+    before: &ResourceRequest,
+    written: Option<&ResourceRequest>,
+    judged: &[Judgement],
+) -> Outcome {
+    if let Some(written) = written
+        && phase(before) == RequestPhase::InReview
+        && phase(written) != RequestPhase::InReview
+    {
+        approval::left_behind(context, written, judged).await?;
+    }
     Ok(Action::await_change())
 }
 
@@ -145,13 +163,13 @@ async fn release(
         let sequence = ledger.decide(vec![change]).await?;
         status.charge = Some(nothing(&request.spec.order.site, sequence));
         announce(context, request, &status);
-        replace_status(api, request, request.status.as_ref(), &status).await?;
+        let written = replace_status(api, request, request.status.as_ref(), &status).await?;
         ledger.acknowledge(&uid, sequence).await;
-        return Ok(Action::await_change());
+        return leave_review(context, request, Some(&written), &[]).await;
     }
     announce(context, request, &status);
-    replace_status(api, request, request.status.as_ref(), &status).await?;
-    Ok(Action::await_change())
+    let written = replace_status(api, request, request.status.as_ref(), &status).await?;
+    leave_review(context, request, Some(&written), &[]).await
 }
 
 /// Row 6 of the life cycle: the grant first, then one commit that moves the charge, then both statuses, then delivery.
