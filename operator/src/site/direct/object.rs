@@ -124,12 +124,16 @@ async fn first(
     let body = stamped(&desired.body, link.permit()?, None);
     match link.create(place, name, &body, Write::Real).await {
         Ok(live) => Ok(Standing::at(desired, &live, true, rules)),
-        Err(Failure::Answer(status)) if status.reason == "AlreadyExists" => match link.get(place, name).await? {
-            None => Ok(Standing::waiting(desired, None, "it went away while it was created; it is tried again")),
+        // Created before a crash, it may be refused as existing, but also as one too many by the very quota that it fills.
+        Err(Failure::Answer(status)) => match link.get(place, name).await? {
             Some(live) if label(&live, marks::LABEL_GRANT_UID) == grant_uid => {
                 keep(link, place, desired, &live, rules).await
             }
             Some(_) => Ok(foreign(desired, None)),
+            None if status.reason == "AlreadyExists" => {
+                Ok(Standing::waiting(desired, None, "it went away while it was created; it is tried again"))
+            }
+            None => Err(Failure::Answer(status)),
         },
         Err(failure) => Err(failure),
     }
