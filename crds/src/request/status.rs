@@ -261,6 +261,9 @@ pub struct ResourceRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub grant: Option<String>,
+    /// Whether that grant is `Revoked`: nothing rests on this record any more, and it may be deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grant_ended: bool,
     /// Conditions.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

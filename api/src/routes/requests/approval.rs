@@ -1,6 +1,7 @@
 //! Approvals: one immutable object per person, stage, order and verdict, so that repeating a decision repeats nothing.
 
 use data_encoding::BASE32_NOPAD;
+use kube::Resource as _;
 use sha2::{Digest as _, Sha256};
 use zhengyun_crds::approval::{Approval, ApprovalSpec, Approver, Verdict};
 use zhengyun_crds::{ResourceRequest, marks};
@@ -43,6 +44,8 @@ pub(super) fn approval(request: &ResourceRequest, opinion: &Opinion<'_>, approve
     approval.metadata.namespace.clone_from(&request.metadata.namespace);
     let department = request.metadata.namespace.as_deref().and_then(department_of).unwrap_or_default();
     approval.metadata.labels = Some([(marks::LABEL_DEPARTMENT.to_owned(), department.to_owned())].into());
+    // The record of a decision goes with the record that it decided on, when that may go.
+    approval.metadata.owner_references = request.owner_ref(&()).map(|owner| vec![owner]);
     approval
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use zhengyun_crds::ConditionType as C;
 use zhengyun_crds::Reason;
+use zhengyun_crds::grant::GrantPhase;
 use zhengyun_crds::request::{Finding, Refusal, RequestPhase, ResourceRequest, ResourceRequestStatus};
 
 use super::assess::Assessment;
@@ -270,12 +271,15 @@ pub(super) fn ended(
         }
     }
     let grant = observed.grant.and_then(|g| g.metadata.name.clone()).or_else(|| before.grant.clone());
+    let revoked =
+        observed.grant.is_some_and(|g| g.status.as_ref().and_then(|s| s.phase) == Some(GrantPhase::Revoked));
     let conditions = set.finish();
     ResourceRequestStatus {
         phase: Some(phase),
         stage: None,
         preview: None,
         grant,
+        grant_ended: before.grant_ended || revoked,
         conditions,
         ..base(observed, before)
     }
