@@ -76,6 +76,8 @@ pub struct Context {
     pub events: Events,
     /// Name of this operator.
     pub identity: String,
+    /// What tells this process from every other, also from a former one of the same name.
+    pub run: String,
     /// Places in the tree are decided one at a time, so that two moves cannot close a circle together.
     pub placement: tokio::sync::Mutex<()>,
 }

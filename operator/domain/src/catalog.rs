@@ -225,9 +225,7 @@ fn allowed_kind(kind: &AllowedKind) -> manifest::AllowedKind {
 }
 
 fn placed(pointer: &str, fault: crate::finding::Finding) -> Finding {
-    let mut placed = finding(&format!("{pointer}{}", fault.pointer), Reason::ParametersInvalid, fault.message);
-    placed.rule = fault.rule;
-    placed
+    finding(&format!("{pointer}{}", fault.pointer), Reason::ParametersInvalid, fault.message)
 }
 
 fn refused(pointer: &str, fault: &crate::finding::Finding) -> Finding {

@@ -34,8 +34,11 @@ fn plan(item: &CatalogItem, now: Timestamp) -> CatalogItemStatus {
         set.yes(ConditionType::Accepted, Reason::Accepted, "schema, charges, ceilings and template are sound");
     } else {
         let message = faults.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect::<Vec<_>>().join("; ");
-        set.stalled(Reason::Invalid, message.clone());
-        set.no(ConditionType::Accepted, Reason::Invalid, message);
+        // The first fault's code; the message names all.
+        let code = faults.first().map(|f| f.rule.as_str());
+        let reason = Reason::ALL.iter().copied().find(|r| Some(r.as_str()) == code).unwrap_or(Reason::Invalid);
+        set.stalled(reason, message.clone());
+        set.no(ConditionType::Accepted, reason, message);
     }
     CatalogItemStatus {
         observed_generation: item.metadata.generation.unwrap_or_default(),

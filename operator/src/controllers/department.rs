@@ -143,17 +143,11 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
     if !has_finalizer(department, marks::FINALIZER_DEPARTMENT) {
         return Ok(Action::await_change());
     }
-    let children: Vec<String> = context
-        .watches
-        .departments
-        .all()
-        .iter()
-        .filter(|d| {
-            d.spec.parent.as_deref() == Some(&name)
-                || d.status.as_ref().and_then(|s| s.parent.as_deref()) == Some(&name)
-        })
-        .map(|d| d.name_any())
-        .collect();
+    // Nobody is placed below it meanwhile. Children are those in the tree: one that only asks for this parent, as in a circle of
+    // two that name each other, holds nothing up.
+    let _turn = context.placement.lock().await;
+    let tree = context.ledger.tree();
+    let children = tree.children(&name);
     let charged = context.ledger.charged_at(&name);
     if children.is_empty() && charged.is_empty() {
         apply::release_namespace(context, department).await?;

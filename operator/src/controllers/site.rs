@@ -24,6 +24,11 @@ use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replac
 /// How often a site is looked at although nothing was seen to change.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// Whether a site takes deliveries.
+pub fn is_ready(site: &Site) -> bool {
+    site.status.as_ref().is_some_and(|s| zhengyun_crds::condition::is_true(&s.conditions, ConditionType::Ready))
+}
+
 /// Brings a site up to date.
 ///
 /// # Errors

@@ -116,6 +116,7 @@ async fn lead(
         links,
         metrics: Arc::clone(metrics),
         identity: identity.to_owned(),
+        run: format!("{identity} since {}", jiff::Timestamp::now()),
         placement: tokio::sync::Mutex::new(()),
         hub,
     });
@@ -221,7 +222,8 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
         (open_requests(context), open_requests(context), open_requests(context));
     let (by_departments, by_sites, by_quotas) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
     let (by_requests, by_grants) = (quotas_above(context), quotas_above(context));
-    let (for_departments, for_items, for_systems) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
+    let (for_departments, for_items) = (Arc::clone(context), Arc::clone(context));
+    let (for_systems, for_sites) = (Arc::clone(context), Arc::clone(context));
     AllTriggers {
         departments: Triggers::own(&w.departments)
             .on(&w.departments, move |changed| controllers::department::dependants(&for_departments, &changed)),
@@ -262,6 +264,10 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
                 controllers::request::open_requests(&for_systems, |r| {
                     r.namespace() == namespace && r.spec.order.system.as_deref() == Some(&name)
                 })
+            })
+            .on_facts(&w.sites, controllers::site::is_ready, move |site| {
+                let name = site.name_any();
+                controllers::request::open_requests(&for_sites, |r| r.spec.order.site == name)
             })
             .on(&w.policies, move |_| of_policies())
             .on(&w.admission, move |_| of_admission())

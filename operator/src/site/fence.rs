@@ -1,6 +1,6 @@
 //! The fence of a site: the epoch of the only operator that may write there.
 //!
-//! ConfigMap `zhengyun-fence` holds the hub's UID and an epoch that only rises. The site's admission policies refuse writes of the
+//! ConfigMap `zhengyun-fence` holds the hub's UID, an epoch that only rises, and the run of the operator that raised it. The site's admission policies refuse writes of the
 //! driver's account with an older epoch, so an operator that was paused while another took over can do no harm when it wakes up.
 
 use std::time::Duration;
@@ -31,9 +31,10 @@ pub enum FenceState {
         /// UID of the fence object.
         uid: String,
     },
-    /// This hub with a later epoch: the hub was restored to the past, or another operator took over.
+    /// This hub with a later epoch, or with this one in another run: the hub was restored to the past, or another operator took
+    /// over. A run takes its epoch from the ledger by a guarded write, so no two runs of one history have the same.
     Ahead {
-        /// The later epoch.
+        /// The epoch there.
         epoch: i64,
     },
     /// Another hub.
@@ -43,19 +44,20 @@ pub enum FenceState {
     },
 }
 
-/// Raises the fence of a site to an epoch, and sees that it keeps an older one out.
-pub async fn raise(link: &SiteLink, hub_uid: &str, epoch: i64) -> Result<FenceState, SiteError> {
+/// Raises the fence of a site to an epoch for a run of the operator, and sees that it keeps an older one out.
+pub async fn raise(link: &SiteLink, hub_uid: &str, epoch: i64, run: &str) -> Result<FenceState, SiteError> {
     let fences = Collection::of("", "v1", "ConfigMap", "configmaps", marks::SYSTEM_NAMESPACE);
     for _ in 0..TURNS {
         let found = link.get(&fences, marks::FENCE_NAME).await.map_err(|f| f.unexpected(link, "GET fence"))?;
         let written = match &found {
-            None => link.create(&fences, marks::FENCE_NAME, &fence(hub_uid, epoch), Write::Real).await,
+            None => link.create(&fences, marks::FENCE_NAME, &fence(hub_uid, epoch, run), Write::Real).await,
             Some(live) => match standing(link, live, hub_uid)? {
                 Standing::Foreign(uid) => return Ok(FenceState::ForeignHub { uid }),
-                Standing::At(at) if at > epoch => return Ok(FenceState::Ahead { epoch: at }),
-                Standing::At(at) if at == epoch => Ok(live.clone()),
-                Standing::At(_) | Standing::Blank => {
-                    let patch = json!({ "metadata": guard(live, epoch), "data": { "hubUID": hub_uid, "epoch": epoch.to_string() } });
+                Standing::At(at, _) if at > epoch => return Ok(FenceState::Ahead { epoch: at }),
+                Standing::At(at, by) if at == epoch && by != run => return Ok(FenceState::Ahead { epoch: at }),
+                Standing::At(at, _) if at == epoch => Ok(live.clone()),
+                Standing::At(..) | Standing::Blank => {
+                    let patch = json!({ "metadata": guard(live, epoch), "data": data(hub_uid, epoch, run) });
                     link.merge(&fences, marks::FENCE_NAME, &patch).await
                 }
             },
@@ -73,7 +75,11 @@ pub async fn raise(link: &SiteLink, hub_uid: &str, epoch: i64) -> Result<FenceSt
     Err(SiteError::Changed { site: link.name().to_owned(), what: "raising the fence".to_owned() })
 }
 
-fn fence(hub_uid: &str, epoch: i64) -> Value {
+fn data(hub_uid: &str, epoch: i64, run: &str) -> Value {
+    json!({ "hubUID": hub_uid, "epoch": epoch.to_string(), "run": run })
+}
+
+fn fence(hub_uid: &str, epoch: i64, run: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
@@ -81,7 +87,7 @@ fn fence(hub_uid: &str, epoch: i64) -> Value {
             "labels": { marks::LABEL_MANAGED_BY: marks::MANAGED_BY },
             "annotations": { marks::ANNOTATION_EPOCH: epoch.to_string() }
         },
-        "data": { "hubUID": hub_uid, "epoch": epoch.to_string() }
+        "data": data(hub_uid, epoch, run)
     })
 }
 
@@ -89,8 +95,8 @@ fn fence(hub_uid: &str, epoch: i64) -> Value {
 enum Standing {
     /// Nothing yet.
     Blank,
-    /// This hub, with an epoch.
-    At(i64),
+    /// This hub, with an epoch, raised by a run.
+    At(i64, String),
     /// Another hub.
     Foreign(String),
 }
@@ -99,7 +105,7 @@ fn standing(link: &SiteLink, live: &Value, hub_uid: &str) -> Result<Standing, Si
     match (text(live, "/data/hubUID"), text(live, "/data/epoch")) {
         ("", "") => Ok(Standing::Blank),
         (uid, _) if uid != hub_uid => Ok(Standing::Foreign(uid.to_owned())),
-        (_, epoch) => epoch.parse().map(Standing::At).map_err(|_| SiteError::Refused {
+        (_, epoch) => epoch.parse().map(|at| Standing::At(at, text(live, "/data/run").to_owned())).map_err(|_| SiteError::Refused {
             site: link.name().to_owned(),
             what: "GET fence".to_owned(),
             cause: format!(

@@ -20,7 +20,7 @@ const REACHED: Duration = Duration::from_mins(1);
 /// The n-th write of each kind after the operator's start, in the order of a life.
 ///
 /// The run proves that the list is complete: a kind of write that an undisturbed life makes and that is not here fails the test.
-const POINTS: [&str; 38] = [
+const POINTS: [&str; 48] = [
     // Taking over: each of the two ledgers is taken and then settled, then each site is fenced.
     "hub PATCH ledgers/status 1",
     "hub PATCH ledgers/status 2",
@@ -60,12 +60,26 @@ const POINTS: [&str; 38] = [
     "hub PATCH resourcegrants/status 4",
     // Revocation: ordered, frozen, removed, proven, released, recorded.
     "hub PATCH resourcegrants 1",
+    "site PATCH resourcequotas 1",
+    "site PATCH networkpolicies 1",
     "site DELETE networkpolicies 1",
+    "site PATCH clusters 1",
     "site DELETE clusters 1",
+    "site PATCH bucketclaims 1",
+    "site DELETE bucketclaims 1",
+    "site PATCH persistentvolumeclaims 1",
     "site DELETE persistentvolumeclaims 1",
+    "site PATCH namespaces 1",
     "site DELETE namespaces 1",
     "hub PATCH sites/status 1",
+    // The department goes.
+    "hub PATCH namespaces 1",
+    "hub PATCH departmentquotas 2",
+    "hub PATCH departments 2",
 ];
+
+/// A repeated Event is counted on the one that stands: it carries no state, and no life repeats one for sure.
+const BESIDE_THE_ROAD: &str = "hub PATCH events";
 
 pub(crate) async fn killed_at_every_kind_of_write(town: &Arc<Town>) -> Result<()> {
     town.operator().stop().await?;
@@ -76,7 +90,9 @@ pub(crate) async fn killed_at_every_kind_of_write(town: &Arc<Town>) -> Result<()
         let (begun, own, name) = (Instant::now(), Arc::clone(town), format!("life-{number:02}"));
         lives.spawn(async move {
             let grant = life::serve(&own, &name).await?;
-            life::end(&own, &name, &grant).await
+            life::end(&own, &name, &grant).await?;
+            life::ended_well(&own, &name).await?;
+            life::dissolve(&own, &name).await
         });
         if let Ok(status) = operator.process().wait_exit(REACHED).await {
             ensure!(
@@ -100,9 +116,6 @@ pub(crate) async fn killed_at_every_kind_of_write(town: &Arc<Town>) -> Result<()
     while let Some(ended) = lives.join_next().await {
         ended??;
     }
-    for number in 0..POINTS.len() {
-        life::ended_well(town, &format!("life-{number:02}")).await?;
-    }
     life::nothing_at(town, "hohhot").await?;
     audit::balanced(town).await?;
     // An undisturbed life shows which kinds of writes there are.
@@ -110,8 +123,11 @@ pub(crate) async fn killed_at_every_kind_of_write(town: &Arc<Town>) -> Result<()
     life::end(town, "life-undisturbed", &grant).await?;
     life::dissolve(town, "life-undisturbed").await?;
     let listed: BTreeSet<String> = POINTS.iter().filter_map(|p| Some(p.rsplit_once(' ')?.0.to_owned())).collect();
-    let missing: Vec<String> =
-        kinds_of_writes(operator.metrics_url()).await?.into_iter().filter(|kind| !listed.contains(kind)).collect();
+    let missing: Vec<String> = kinds_of_writes(operator.metrics_url())
+        .await?
+        .into_iter()
+        .filter(|kind| !listed.contains(kind) && kind != BESIDE_THE_ROAD)
+        .collect();
     ensure!(missing.is_empty(), "kinds of writes without a crash point: {missing:?}");
     operator.stop().await?;
     Ok(())

@@ -146,6 +146,16 @@ pub(crate) async fn end(town: &Arc<Town>, name: &str, grant: &str) -> Result<()>
         let seen = format!("{:?} {:?}: {}", status.phase, status.step, said(&status.conditions));
         Ok(if phase_of(&held) == GrantPhase::Revoked { Ok(()) } else { Err(seen) })
     })
+    .await?;
+    settled(&format!("both requests of {name} carried out"), PATIENCE, || async {
+        for request in ["order", &revoke] {
+            let status = town.request(name, request).await?.status.unwrap_or_default();
+            if status.phase != Some(RequestPhase::Applied) || !status.grant_ended {
+                return Ok(Err(format!("{request}: {:?}, {}", status.phase, said(&status.conditions))));
+            }
+        }
+        Ok(Ok(()))
+    })
     .await
 }
 

@@ -17,6 +17,9 @@ use crate::approval::{self, Candidate, Case, Judgement, Outcome};
 use crate::ledger::Charge;
 use crate::quota;
 
+/// How soon a submission that could not be tried at its site is tried again.
+const TRY_SITE_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// What the decision is made from.
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
@@ -30,6 +33,8 @@ pub struct Observed<'a> {
     pub effects: &'a [AncestorEffect],
     /// What the site's dry run said about the rendered objects.
     pub site_findings: &'a [Finding],
+    /// Why the rendered objects of a submission could not be tried at the site, if so.
+    pub site_unchecked: Option<&'a str>,
     /// Approvals that name it.
     pub candidates: Vec<Candidate<'a>>,
     /// The grant that came of it, or that it ends.
@@ -184,6 +189,11 @@ fn plan_editable(observed: &Observed<'_>, before: &ResourceRequestStatus, phase:
             status::blocked(observed, before, phase, Reason::PolicyNotEnforced, why, now),
             None,
         );
+    }
+    // Nothing is charged for objects that nobody checked.
+    if let Some(why) = observed.site_unchecked {
+        let status = status::waiting_for_site(observed, before, phase, why, now);
+        return settle_or_report(request, status, now.checked_add(TRY_SITE_AGAIN).ok());
     }
     if !has_finalizer(request) {
         return Plan::Claim;

@@ -133,6 +133,23 @@ pub(super) fn blocked(
     ResourceRequestStatus { phase: Some(phase), conditions: set.finish(), ..base(observed, before) }
 }
 
+/// Submitted, and waits until its site can check the rendered objects.
+pub(super) fn waiting_for_site(
+    observed: &Observed<'_>,
+    before: &ResourceRequestStatus,
+    phase: RequestPhase,
+    why: &str,
+    now: Timestamp,
+) -> ResourceRequestStatus {
+    let mut set = conditions(observed, before, now);
+    set.reconciling(
+        Reason::SiteUnreachable,
+        format!("submitted; the objects cannot be checked at the site yet: {why}; it goes on by itself"),
+    );
+    set.keep(C::Reserved).keep(C::Approved);
+    ResourceRequestStatus { phase: Some(phase), conditions: set.finish(), ..base(observed, before) }
+}
+
 /// Entered review, or approved: by its last stage, or by a policy without stages.
 pub(super) fn in_review(
     observed: &Observed<'_>,

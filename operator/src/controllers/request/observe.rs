@@ -25,6 +25,7 @@ pub(super) struct Facts {
     assessment: Option<Assessment>,
     effects: Vec<AncestorEffect>,
     site_findings: Vec<Finding>,
+    site_unchecked: Option<String>,
     approvals: Vec<(Arc<Approval>, bool)>,
     grant: Option<ResourceGrant>,
     not_enforced: Option<String>,
@@ -40,6 +41,7 @@ impl Facts {
             assessment: self.assessment.as_ref(),
             effects: &self.effects,
             site_findings: &self.site_findings,
+            site_unchecked: self.site_unchecked.as_deref(),
             candidates: self
                 .approvals
                 .iter()
@@ -83,6 +85,7 @@ pub(super) async fn observe(
         assessment: None,
         effects: Vec::new(),
         site_findings: Vec::new(),
+        site_unchecked: None,
         approvals: Vec::new(),
         grant,
         not_enforced: None,
@@ -93,7 +96,10 @@ pub(super) async fn observe(
         if let Ok(ledger) = context.ledger.site(&order.site) {
             facts.effects = ledger.effects(&facts.department, &assessment.charge);
         }
-        facts.site_findings = try_at_site(context, request, namespace, &grant_name, &assessment).await?;
+        match try_at_site(context, request, namespace, &grant_name, &assessment).await {
+            Ok(findings) => facts.site_findings = findings,
+            Err(why) => facts.site_unchecked = Some(why),
+        }
         facts.assessment = Some(assessment);
     }
     if editable || phase == RequestPhase::InReview {
@@ -138,13 +144,14 @@ fn assessment(
 }
 
 /// Tries the rendered objects at the site, with server-side dry run. Needed to submit; for a draft only when its order changed.
+/// An error says why the site could not be asked.
 async fn try_at_site(
     context: &Context,
     request: &ResourceRequest,
     namespace: &str,
     grant_name: &str,
     assessment: &Assessment,
-) -> Result<Vec<Finding>, ReconcileError> {
+) -> Result<Vec<Finding>, String> {
     if assessment.bundle.objects.is_empty() || !assessment.findings.is_empty() {
         return Ok(Vec::new());
     }
@@ -156,7 +163,7 @@ async fn try_at_site(
     }
     let site = &request.spec.order.site;
     let Some(link) = context.links.get(site) else {
-        return unreachable(submitted, &format!("site {site} is not connected yet"));
+        return Err(format!("site {site} is not connected; see `kubectl get site {site} -o wide`"));
     };
     let mut pretended = ResourceGrant::new(grant_name, pretended_spec(request, namespace, assessment));
     pretended.metadata.namespace = Some(namespace.to_owned());
@@ -166,19 +173,7 @@ async fn try_at_site(
             !d.entry.namespace.is_empty() && !d.entry.name.starts_with(zhengyun_crds::marks::SITE_OBJECT_PREFIX)
         })
         .collect();
-    match link.dry_run(&objects).await {
-        Ok(findings) => Ok(findings),
-        Err(error) => unreachable(submitted, &error.to_string()),
-    }
-}
-
-/// A draft can do without the site; a submission waits for it, for nothing is charged for objects that nobody checked.
-fn unreachable(submitted: bool, why: &str) -> Result<Vec<Finding>, ReconcileError> {
-    if submitted {
-        Err(ReconcileError::Transient(format!("the objects cannot be checked at the site: {why}")))
-    } else {
-        Ok(Vec::new())
-    }
+    link.dry_run(&objects).await.map_err(|e| e.to_string())
 }
 
 fn pretended_spec(

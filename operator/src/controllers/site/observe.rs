@@ -119,7 +119,7 @@ async fn look(
         link.refuse_writes(true);
         return Ok(());
     }
-    match fence::raise(link, &context.hub_uid, ledger.epoch()).await.map_err(|e| e.to_string())? {
+    match fence::raise(link, &context.hub_uid, ledger.epoch(), &context.run).await.map_err(|e| e.to_string())? {
         FenceState::Ours { uid } => {
             let now = format!("{cluster}/{uid}");
             let pinned = site.status.as_ref().and_then(|s| s.identity.as_ref());
@@ -138,7 +138,7 @@ async fn look(
         }
         FenceState::Ahead { epoch } => {
             let message = format!(
-                "the fence at site {name} carries epoch {epoch}, this hub is at {}: the hub was restored to the past, or another hub writes there. Run `zhengyun-operator audit-ledger --site {name}`, compare, then accept with --accept and a reason",
+                "the fence at site {name} carries epoch {epoch} of another run, this hub is at {}: the hub was restored to the past, or another hub writes there. Run `zhengyun-operator audit-ledger --site {name}`, compare, then accept with --accept and a reason",
                 ledger.epoch()
             );
             link.refuse_writes(true);
