@@ -106,7 +106,11 @@ impl Outcome {
     /// What is not so.
     pub async fn is_exact(&self, town: &Town) -> Result<()> {
         ensure!(self.granted == QUOTA, "exactly {QUOTA} are granted, but {}", self.granted);
-        ensure!(self.refused.keys().all(|r| r == "QuotaExceeded"), "only \"exceeded\" is heard, but {:?}", self.refused);
+        ensure!(
+            self.refused.keys().all(|r| r == "QuotaExceeded"),
+            "only \"exceeded\" is heard, but {:?}",
+            self.refused
+        );
         let (ledgers, quotas): (Api<Ledger>, Api<DepartmentQuota>) = (Api::all(town.admin()?), Api::all(town.admin()?));
         let wanted = QUOTA.to_string();
         settled("ledger and quota show exactly the limit used", SOON, || async {

@@ -34,11 +34,13 @@ mod charges;
 mod explain;
 mod functions;
 mod inspect;
+mod memo;
 mod meter;
 mod outcome;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use cel::common::ast::IdedExpr;
 use cel::{Context, Value as CelValue};
@@ -52,7 +54,7 @@ pub(crate) use meter::Meter;
 use meter::Metered;
 
 /// How large an expression may be and how much work one evaluation may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CostLimits {
     /// Length of the source, in bytes.
     pub source_bytes: usize,
@@ -145,9 +147,12 @@ pub enum ExpressionError {
     Crashed,
 }
 
-/// A compiled CEL expression.
+/// A compiled CEL expression; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Expression(Arc<Compiled>);
+
 #[derive(Debug)]
-pub struct Expression {
+struct Compiled {
     source: String,
     metered: Metered,
     variables: BTreeSet<String>,
@@ -160,40 +165,43 @@ impl Expression {
         if source.len() > limits.source_bytes {
             return Err(ExpressionError::TooLong { length: source.len(), max: limits.source_bytes });
         }
-        let tree = contain(|| parse(source))?;
-        let found = inspect::inspect(&tree, limits)?;
-        if let Some(name) = found.variables.iter().find(|name| !variables.contains(&name.as_str())) {
-            return Err(ExpressionError::UnknownVariable { name: name.clone(), known: variables.join(", ") });
-        }
-        let metered = meter::instrument(tree);
-        Ok(Self { source: source.to_owned(), metered, variables: found.variables, limits: *limits })
+        memo::compiled(source, variables, limits, || {
+            let tree = contain(|| parse(source))?;
+            let found = inspect::inspect(&tree, limits)?;
+            if let Some(name) = found.variables.iter().find(|name| !variables.contains(&name.as_str())) {
+                return Err(ExpressionError::UnknownVariable { name: name.clone(), known: variables.join(", ") });
+            }
+            let metered = meter::instrument(tree);
+            Ok(Compiled { source: source.to_owned(), metered, variables: found.variables, limits: *limits })
+        })
+        .map(Self)
     }
 
     /// The text that was compiled.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// The variables that the expression uses.
     pub fn variables(&self) -> &BTreeSet<String> {
-        &self.variables
+        &self.0.variables
     }
 
     /// Evaluates the expression.
     pub fn evaluate(&self, bindings: &Bindings) -> Result<Outcome, ExpressionError> {
-        self.evaluate_on(bindings, &Meter::new(self.limits.steps))
+        self.evaluate_on(bindings, &Meter::new(self.0.limits.steps))
     }
 
     /// Evaluates the expression on a meter that several expressions share.
     pub(crate) fn evaluate_on(&self, bindings: &Bindings, meter: &Meter) -> Result<Outcome, ExpressionError> {
         let too_costly = || ExpressionError::TooCostly { max: meter.limit() };
-        meter.pay(self.metered.weight);
+        meter.pay(self.0.metered.weight);
         let outcome = contain(|| {
             let scope = bindings.scope(meter);
             let mut context = Context::with_env(functions::environment()?);
             context.set_variable_resolver(&scope);
             let value =
-                CelValue::resolve_val(&self.metered.tree, &context).map_err(|error| explain::explain(&error))?;
+                CelValue::resolve_val(&self.0.metered.tree, &context).map_err(|error| explain::explain(&error))?;
             // The result is copied out, so it is paid for like everything else that is copied.
             meter.pay_for(value.as_ref());
             if meter.is_spent() { Err(too_costly()) } else { Outcome::of(value.as_ref()) }

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use zhengyun_crds::ledger::ChargedObject;
 use zhengyun_crds::{RequestPhase, ResourceRequest};
+use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::request::plan;
 
 use super::Context;
@@ -50,4 +52,18 @@ pub async fn reconcile(context: Arc<Context>, request: Arc<ResourceRequest>) -> 
 fn until(wake: Option<Timestamp>, now: Timestamp) -> Action {
     wake.and_then(|at| std::time::Duration::try_from(at.duration_since(now)).ok())
         .map_or_else(Action::await_change, Action::requeue)
+}
+
+/// A charge of a request in the books.
+fn change(request: &ResourceRequest, department: &str, charge: Charge) -> Change {
+    Change {
+        object: ChargedObject {
+            kind: "ResourceRequest".to_owned(),
+            namespace: request.namespace().unwrap_or_default(),
+            name: request.name_any(),
+            uid: request.uid().unwrap_or_default(),
+        },
+        department: department.to_owned(),
+        charge,
+    }
 }

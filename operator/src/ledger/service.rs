@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zhengyun_crds::ledger::Held;
 use zhengyun_crds::request::AncestorEffect;
 use zhengyun_domain::amounts::Amounts;
-use zhengyun_domain::ledger::{Books, Change, Charge};
+use zhengyun_domain::ledger::{Books, Change, Charge, Refusal};
 use zhengyun_domain::quota::QuotaLine;
 use zhengyun_domain::tree::Tree;
 
@@ -42,6 +42,13 @@ impl SiteLedger {
         };
         depth.dec();
         result
+    }
+
+    /// What the writer would answer to a change now, if it would refuse it. A refusal commits nothing, so it needs no turn.
+    pub fn would_refuse(&self, change: &Change) -> Option<Refusal> {
+        let refusal = self.books().check(std::slice::from_ref(change)).err()?;
+        self.metrics.refused(&self.site, refusal.reason().as_str());
+        Some(refusal)
     }
 
     /// Says that an object shows the charge of a sequence, so that the journal may forget it.

@@ -108,7 +108,7 @@ impl Writer {
                         replies.push((reply, sequence));
                     }
                     Err(error) => {
-                        self.count("refused", &error);
+                        self.count(&error);
                         let _ = reply.send(Err(error));
                     }
                 },
@@ -292,14 +292,12 @@ impl Writer {
         set.finish()
     }
 
-    fn count(&self, outcome: &str, error: &LedgerError) {
+    fn count(&self, error: &LedgerError) {
         let reason = match error {
             LedgerError::Refused(refusal) => refusal.reason().as_str(),
             LedgerError::Busy(_) => Reason::LedgerBusy.as_str(),
             LedgerError::Closed(_) => "Closed",
         };
-        let labels =
-            DecisionLabels { site: self.ledger.site.clone(), outcome: outcome.to_owned(), reason: reason.to_owned() };
-        self.ledger.metrics.decisions.get_or_create(&labels).inc();
+        self.ledger.metrics.refused(&self.ledger.site, reason);
     }
 }

@@ -76,6 +76,8 @@ pub struct Metrics {
     pub site_reachable: Family<SiteLabel, Gauge<i64, AtomicI64>>,
     /// Objects delivered.
     pub delivered: Family<SiteLabel, Counter>,
+    /// Events that were left out because too many came at once.
+    pub events_left_out: Counter,
     /// Write requests that were answered, leases apart.
     pub writes: Family<WriteLabels, Counter>,
     /// Objects that could not be decoded.
@@ -98,6 +100,7 @@ impl Metrics {
             queue_depth: Family::default(),
             site_reachable: Family::default(),
             delivered: Family::default(),
+            events_left_out: Counter::default(),
             writes: Family::default(),
             undecodable: Family::default(),
         };
@@ -115,7 +118,18 @@ impl Metrics {
             metrics.writes.clone(),
         );
         registry.register("undecodable_objects", "Objects that could not be decoded", metrics.undecodable.clone());
+        registry.register(
+            "events_left_out",
+            "Events left out because too many came at once",
+            metrics.events_left_out.clone(),
+        );
         metrics.registry = registry;
         Arc::new(metrics)
+    }
+
+    /// Counts a decision of a site's ledger that was a refusal.
+    pub fn refused(&self, site: &str, reason: &str) {
+        let labels = DecisionLabels { site: site.to_owned(), outcome: "refused".to_owned(), reason: reason.to_owned() };
+        self.decisions.get_or_create(&labels).inc();
     }
 }

@@ -110,7 +110,7 @@ async fn lead(
     // Controllers subscribe before anything is awaited again, so that no change is missed.
     let context = Arc::new(Context {
         hub_uid: system.uid().unwrap_or_default(),
-        events: Events::new(hub.calls.clone(), identity),
+        events: Events::new(hub.calls.clone(), identity, Arc::clone(metrics)),
         watches: watched,
         ledger: LedgerService::new(Tree::default(), stop.child_token()),
         links,

@@ -105,14 +105,16 @@ fn standing(link: &SiteLink, live: &Value, hub_uid: &str) -> Result<Standing, Si
     match (text(live, "/data/hubUID"), text(live, "/data/epoch")) {
         ("", "") => Ok(Standing::Blank),
         (uid, _) if uid != hub_uid => Ok(Standing::Foreign(uid.to_owned())),
-        (_, epoch) => epoch.parse().map(|at| Standing::At(at, text(live, "/data/run").to_owned())).map_err(|_| SiteError::Refused {
-            site: link.name().to_owned(),
-            what: "GET fence".to_owned(),
-            cause: format!(
-                "data.epoch of ConfigMap {}/{} is no number; repair it there by hand",
-                marks::SYSTEM_NAMESPACE,
-                marks::FENCE_NAME
-            ),
+        (_, epoch) => epoch.parse().map(|at| Standing::At(at, text(live, "/data/run").to_owned())).map_err(|_| {
+            SiteError::Refused {
+                site: link.name().to_owned(),
+                what: "GET fence".to_owned(),
+                cause: format!(
+                    "data.epoch of ConfigMap {}/{} is no number; repair it there by hand",
+                    marks::SYSTEM_NAMESPACE,
+                    marks::FENCE_NAME
+                ),
+            }
         }),
     }
 }

@@ -11,6 +11,11 @@ const EACH: usize = 500;
 pub(crate) async fn twenty_clients_and_one_quota(town: &Arc<Town>) -> Result<()> {
     let outcome = race::run(town, EACH).await?;
     // A build for tests is several times slower than a released one; only the sums matter here.
-    eprintln!("{} decisions in {:.0} s: {} granted", race::CLIENTS * EACH, outcome.decided.as_secs_f64(), outcome.granted);
+    eprintln!(
+        "{} decisions in {:.0} s: {} granted",
+        race::CLIENTS * EACH,
+        outcome.decided.as_secs_f64(),
+        outcome.granted
+    );
     outcome.is_exact(town).await
 }

@@ -144,7 +144,11 @@ async fn another_cluster(town: &Town) -> Result<()> {
     sites.patch("ulanqab", &PatchParams::default(), &Patch::Merge(&other)).await?;
     let message = says(town, &site("ulanqab"), "IdentityChanged").await?;
     let cluster = pinned.split('/').next().unwrap_or_default();
-    contains("an expected cluster", &message, &["spec.expectedIdentity", cluster, "00000000-0000-4000-8000-000000000000"])?;
+    contains(
+        "an expected cluster",
+        &message,
+        &["spec.expectedIdentity", cluster, "00000000-0000-4000-8000-000000000000"],
+    )?;
     sites.patch("ulanqab", &PatchParams::default(), &Patch::Merge(&expect(None))).await?;
     ready_again(&sites, &pinned).await
 }

@@ -11,10 +11,11 @@ use zhengyun_crds::{Reason, marks};
 
 use super::assess::Assessment;
 use super::machine::{Event, step};
+use super::outcome::refused;
 use super::{due, status};
 use crate::amounts::Amounts;
 use crate::approval::{self, Candidate, Case, Judgement, Outcome};
-use crate::ledger::Charge;
+use crate::ledger::{Charge, Refusal};
 use crate::quota;
 
 /// How soon a submission that could not be tried at its site is tried again.
@@ -35,6 +36,8 @@ pub struct Observed<'a> {
     pub site_findings: &'a [Finding],
     /// Why the rendered objects of a submission could not be tried at the site, if so.
     pub site_unchecked: Option<&'a str>,
+    /// What the ledger would answer to a reservation now, if it would refuse it.
+    pub refusal: Option<&'a Refusal>,
     /// Approvals that name it.
     pub candidates: Vec<Candidate<'a>>,
     /// The grant that came of it, or that it ends.
@@ -196,7 +199,11 @@ fn plan_editable(observed: &Observed<'_>, before: &ResourceRequestStatus, phase:
         return settle_or_report(request, status, now.checked_add(TRY_SITE_AGAIN).ok());
     }
     if !has_finalizer(request) {
-        return Plan::Claim;
+        // What does not fit needs no finalizer first: nothing is charged.
+        return match observed.refusal.filter(|r| !r.is_transient()) {
+            Some(refusal) => Plan::Report { status: refused(observed, refusal, now), judgements: Vec::new() },
+            None => Plan::Claim,
+        };
     }
     let review = Review {
         order_digest: assessment.order_digest.clone(),

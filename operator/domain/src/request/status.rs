@@ -42,10 +42,15 @@ pub(super) fn editable(
     lapsed: bool,
     now: Timestamp,
 ) -> ResourceRequestStatus {
-    let preview = preview(assessment, observed.effects, observed.site_findings);
+    let mut preview = preview(assessment, observed.effects, observed.site_findings);
     let mut set = conditions(observed, before, now);
-    // A refusal stands until the order is changed or submitted again.
+    // A refusal stands until the order is changed or submitted again, and so do the numbers that it was refused with.
     let standing = before.refusal.as_ref().filter(|r| r.submission == observed.request.spec.submission);
+    if let Some(shown) =
+        before.preview.as_ref().filter(|p| standing.is_some() && p.order_digest == preview.order_digest)
+    {
+        preview.clone_from(shown);
+    }
     if standing.is_some() {
         set.keep(C::Ready).keep(C::Stalled).keep(C::Reserved);
     } else if let Some(first) = preview.findings.first() {
@@ -288,8 +293,7 @@ pub(super) fn ended(
         }
     }
     let grant = observed.grant.and_then(|g| g.metadata.name.clone()).or_else(|| before.grant.clone());
-    let revoked =
-        observed.grant.is_some_and(|g| g.status.as_ref().and_then(|s| s.phase) == Some(GrantPhase::Revoked));
+    let revoked = observed.grant.is_some_and(|g| g.status.as_ref().and_then(|s| s.phase) == Some(GrantPhase::Revoked));
     let conditions = set.finish();
     ResourceRequestStatus {
         phase: Some(phase),

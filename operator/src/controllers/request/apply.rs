@@ -17,7 +17,7 @@ use zhengyun_domain::request::{Observed, Plan, applied, entered, refused};
 use zhengyun_domain::{grant, naming, quota};
 
 use super::super::{Context, approval};
-use super::{phase, until};
+use super::{change, phase, until};
 use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, is_conflict, remove_finalizer, replace_status};
@@ -304,19 +304,6 @@ async fn order_revocation(context: &Context, observed: &Observed<'_>, revocation
     });
     grants.patch(&held.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(Action::requeue(std::time::Duration::from_millis(200)))
-}
-
-fn change(request: &ResourceRequest, department: &str, charge: Charge) -> Change {
-    Change {
-        object: ChargedObject {
-            kind: "ResourceRequest".to_owned(),
-            namespace: request.namespace().unwrap_or_default(),
-            name: request.name_any(),
-            uid: request.uid().unwrap_or_default(),
-        },
-        department: department.to_owned(),
-        charge,
-    }
 }
 
 fn nothing(site: &str, sequence: i64) -> ObjectCharge {

@@ -10,12 +10,12 @@ use zhengyun_crds::approval::Approval;
 use zhengyun_crds::request::{Action, AncestorEffect, Finding, RequestPhase, ResourceRequest};
 use zhengyun_crds::{GROUP, Reason, ResourceGrant};
 use zhengyun_domain::approval::Candidate;
-use zhengyun_domain::ledger::Charge;
+use zhengyun_domain::ledger::{Charge, Refusal};
 use zhengyun_domain::request::{Assessment, Observed, Submission, Surroundings, assess};
 use zhengyun_domain::{delivery, naming};
 
 use super::super::{Context, department_of, enforcement};
-use super::phase;
+use super::{change, phase};
 use crate::runtime::controller::ReconcileError;
 use crate::site::driver::SiteDriver;
 
@@ -26,6 +26,7 @@ pub(super) struct Facts {
     effects: Vec<AncestorEffect>,
     site_findings: Vec<Finding>,
     site_unchecked: Option<String>,
+    refusal: Option<Refusal>,
     approvals: Vec<(Arc<Approval>, bool)>,
     grant: Option<ResourceGrant>,
     not_enforced: Option<String>,
@@ -42,6 +43,7 @@ impl Facts {
             effects: &self.effects,
             site_findings: &self.site_findings,
             site_unchecked: self.site_unchecked.as_deref(),
+            refusal: self.refusal.as_ref(),
             candidates: self
                 .approvals
                 .iter()
@@ -86,6 +88,7 @@ pub(super) async fn observe(
         effects: Vec::new(),
         site_findings: Vec::new(),
         site_unchecked: None,
+        refusal: None,
         approvals: Vec::new(),
         grant,
         not_enforced: None,
@@ -95,6 +98,11 @@ pub(super) async fn observe(
         let assessment = assessment(context, request, namespace, &facts, &grant_name);
         if let Ok(ledger) = context.ledger.site(&order.site) {
             facts.effects = ledger.effects(&facts.department, &assessment.charge);
+            let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
+            if submitted && facts.booked.is_zero() {
+                let reservation = Charge::reserved(assessment.charge.clone());
+                facts.refusal = ledger.would_refuse(&change(request, &facts.department, reservation));
+            }
         }
         match try_at_site(context, request, namespace, &grant_name, &assessment).await {
             Ok(findings) => facts.site_findings = findings,
