@@ -72,7 +72,7 @@ pub(super) fn editable(
         set.yes(C::Ready, Reason::NotSubmitted, "a draft; raise spec.submission by one to submit it");
         set.no(C::Reserved, Reason::NotSubmitted, "nothing is charged");
     }
-    if phase == RequestPhase::ReturnedForCorrection {
+    if phase == RequestPhase::ReturnedForCorrection || standing.is_some() {
         set.keep(C::Approved);
     } else {
         set.unknown(C::Approved, Reason::NotSubmitted, "not submitted");
