@@ -1,5 +1,6 @@
 //! The lab, the demo, the figures and the cluster tests of Zhengyun.
 
+pub mod audit;
 pub mod demo;
 pub mod figures;
 pub mod lab;

@@ -13,9 +13,9 @@ use kube::{Api, Client};
 use serde_json::json;
 use zhengyun_crds::{ApprovalPolicy, ConditionType, DepartmentQuota, RequestPhase, ResourceRequest, condition};
 use zhengyun_tests::demo::{self, Stage};
+use zhengyun_tests::lab::client;
 use zhengyun_tests::lab::supervisor::{self, Command, UpOptions};
 use zhengyun_tests::lab::wait::settled;
-use zhengyun_tests::lab::{client, component};
 use zhengyun_tests::world;
 
 const DEPARTMENT: &str = "finance";
@@ -136,13 +136,5 @@ fn without_stages() -> anyhow::Result<DynamicObject> {
 
 /// The books as somebody else than the operator computes them.
 async fn audit(stage: &Stage) -> anyhow::Result<()> {
-    let output = tokio::process::Command::new(component::binary("zhengyun-operator")?)
-        .args(["audit-ledger", "--kubeconfig"])
-        .arg(stage.kubeconfig_of("cloud-admin")?)
-        .output()
-        .await?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    eprintln!("{text}");
-    assert!(output.status.success(), "the books are balanced: {text}");
-    Ok(())
+    zhengyun_tests::audit::balanced(&stage.kubeconfig_of("cloud-admin")?).await
 }

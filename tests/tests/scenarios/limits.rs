@@ -8,7 +8,6 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use zhengyun_crds::{ConditionType, DepartmentQuota, GrantPhase, Ledger, condition};
-use zhengyun_tests::lab::component;
 use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town, phase_of, said};
 
@@ -108,17 +107,7 @@ pub(crate) async fn a_vanished_charge_is_kept(town: &Arc<Town>) -> Result<()> {
 }
 
 async fn audit(town: &Town, arguments: &[&str]) -> Result<(bool, String)> {
-    let output = tokio::process::Command::new(component::binary("zhengyun-operator")?)
-        .arg("audit-ledger")
-        .args(arguments)
-        .arg("--kubeconfig")
-        .arg(town.kubeconfig_of("cloud-admin"))
-        .output()
-        .await?;
-    Ok((
-        output.status.success(),
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
-    ))
+    zhengyun_tests::audit::run(&town.kubeconfig_of("cloud-admin"), arguments).await
 }
 
 /// Does something while bindings of admission policies are away, and puts them back.

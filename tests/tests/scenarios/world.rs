@@ -9,7 +9,6 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zhengyun_crds::{ApprovalPolicy, ConditionType, Ledger, ResourceRequest, condition};
-use zhengyun_tests::lab::component;
 use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town, said};
 use zhengyun_tests::world;
@@ -145,12 +144,5 @@ pub(crate) async fn forget(town: &Town, department: &str, name: &str) -> Result<
 
 /// The books as somebody else than the operator computes them.
 pub(crate) async fn audited(town: &Town) -> Result<()> {
-    let output = tokio::process::Command::new(component::binary("zhengyun-operator")?)
-        .args(["audit-ledger", "--kubeconfig"])
-        .arg(town.kubeconfig_of("cloud-admin"))
-        .output()
-        .await?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the books are balanced, but the audit says: {text}");
-    Ok(())
+    zhengyun_tests::audit::balanced(&town.kubeconfig_of("cloud-admin")).await
 }

@@ -8,7 +8,7 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::approval::Approval;
 use zhengyun_crds::request::{Action, AncestorEffect, Finding, RequestPhase, ResourceRequest};
-use zhengyun_crds::{GROUP, Reason, ResourceGrant};
+use zhengyun_crds::{GROUP, Reason, ResourceGrant, marks};
 use zhengyun_domain::approval::Candidate;
 use zhengyun_domain::ledger::{Charge, Refusal};
 use zhengyun_domain::request::{Assessment, Observed, Submission, Surroundings, assess};
@@ -17,6 +17,7 @@ use zhengyun_domain::{delivery, naming};
 use super::super::{Context, department_of, enforcement};
 use super::{change, phase};
 use crate::runtime::controller::ReconcileError;
+use crate::runtime::hub::has_finalizer;
 use crate::site::driver::SiteDriver;
 
 /// Everything that was observed, owned.
@@ -99,7 +100,9 @@ pub(super) async fn observe(
         if let Ok(ledger) = context.ledger.site(&order.site) {
             facts.effects = ledger.effects(&facts.department, &assessment.charge);
             let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
-            if submitted && facts.booked.is_zero() {
+            // A claimed one goes to the ledger's writer, and one with findings to nobody: neither is asked about, or counted, twice.
+            let unclaimed = !has_finalizer(request, marks::FINALIZER_CHARGE) && facts.booked.is_zero();
+            if submitted && unclaimed && assessment.findings.is_empty() {
                 let reservation = Charge::reserved(assessment.charge.clone());
                 facts.refusal = ledger.would_refuse(&change(request, &facts.department, reservation));
             }
