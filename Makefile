@@ -6,10 +6,10 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help deps build generate check chart-test test demo demo-down lab-up lab-down lab-status figures
+.PHONY: help deps build generate check chart-test test demo demo-down lab-up lab-down lab-status figures bench bench-peers
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## prints, and as root installs, the system packages
 	@tests/lab/deps
@@ -50,3 +50,12 @@ lab-status: ## what runs
 
 figures: ## measures what README and docs state; JSON in target/figures.json
 	@tests/figures
+
+bench: ## all benchmarks, about an hour; JSON in target/bench, a table; ARGS="--scale 0.1"
+	@tests/bench/run $(ARGS)
+
+bench-B%: ## one of them, bench-B1 to bench-B7
+	@tests/bench/run B$* $(ARGS)
+
+bench-peers: ## beside Kueue on the same control plane; builds Kueue the first time
+	@tests/bench/run peers $(ARGS)

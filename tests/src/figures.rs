@@ -138,7 +138,7 @@ pub fn table(figures: &[Figure]) -> String {
 ///
 /// # Errors
 /// When there are none.
-pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> Result<f64> {
+pub fn quantile(mut values: Vec<f64>, share: f64) -> Result<f64> {
     values.sort_by(f64::total_cmp);
     #[expect(
         clippy::cast_precision_loss,

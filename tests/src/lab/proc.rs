@@ -28,9 +28,18 @@ impl ProcessId {
 
     /// Resident memory in bytes.
     pub fn rss_bytes(self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    pub fn peak_rss_bytes(self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(self, line: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid);
         let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+        let kib = text.lines().find_map(|l| l.strip_prefix(line)?.split_whitespace().next()?.parse().ok());
         Ok(kib.unwrap_or(0_u64) * 1024)
     }
 
@@ -78,6 +87,7 @@ mod tests {
     fn a_reused_number_is_another_process() {
         let own = ProcessId::of(std::process::id()).unwrap();
         assert!(own.is_alive() && own.rss_bytes().unwrap() > 0);
+        assert!(own.peak_rss_bytes().unwrap() > 1_000_000);
         let before_us = ProcessId { start_time: own.start_time - 1, ..own };
         assert!(!before_us.is_alive());
     }

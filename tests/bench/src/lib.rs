@@ -1,0 +1,64 @@
+//! Benchmarks of Zhengyun on real control planes: correct first, then how fast, beside what the machine can do at all.
+//!
+//! Every benchmark checks exact totals and fails when one is wrong. Each measures the raw ceilings of the same API server in
+//! the same run, processor time per item of every process, requests per item and peak memory. The gates are judged at full size.
+
+#![expect(clippy::cast_precision_loss, reason = "counts and times become figures")]
+
+pub mod books;
+pub mod ceilings;
+mod delivery;
+pub mod follow;
+mod hot_quota;
+mod life_cycle;
+pub mod machine;
+pub mod meter;
+pub mod orders;
+pub mod outcome;
+pub mod peers;
+pub mod probe;
+pub mod prometheus;
+pub mod region;
+pub mod run;
+pub mod shape;
+pub mod stage;
+
+use anyhow::Result;
+
+use outcome::Outcome;
+use run::Run;
+
+/// What can be run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Benchmark {
+    /// `B1` to `B7`.
+    pub id: &'static str,
+    /// What it measures, in a few words.
+    pub what: &'static str,
+    /// Share of the full size that `make bench` runs, so that all together take less than an hour on two cores.
+    pub usual_scale: f64,
+}
+
+/// All of them.
+pub const BENCHMARKS: [Benchmark; 3] = [
+    Benchmark { id: "B1", what: "life cycles from request to zero", usual_scale: 1.0 },
+    Benchmark { id: "B3", what: "many clients on one quota", usual_scale: 1.0 },
+    Benchmark { id: "B5", what: "delivery to two sites", usual_scale: 1.0 },
+];
+
+/// The product beside what others do; needs the peers' programs (`tests/bench/peers/build`).
+pub const PEERS: Benchmark = Benchmark { id: "peers", what: "the product and Kueue in turns", usual_scale: 1.0 };
+
+/// Runs one.
+///
+/// # Errors
+/// When something did not come up, or a result is wrong: a figure of a wrong result is none.
+pub async fn measure(benchmark: Benchmark, run: &Run<'_>) -> Result<Outcome> {
+    match benchmark.id {
+        "B1" => life_cycle::run(run).await,
+        "B3" => hot_quota::run(run).await,
+        "B5" => delivery::run(run).await,
+        "peers" => peers::compare(run).await,
+        other => anyhow::bail!("there is no benchmark {other}"),
+    }
+}
