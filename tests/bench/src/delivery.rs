@@ -19,12 +19,12 @@ use zhengyun_tests::figures::{Gate, quantile};
 
 use crate::books;
 use crate::ceilings::{self, Ceilings};
-use crate::follow::{self, Board};
-use crate::orders;
+use crate::follow::Board;
+use crate::orders::Wave;
 use crate::outcome::{Outcome, short};
 use crate::region::Region;
 use crate::run::{Run, scaled};
-use crate::stage::{SitePlan, Stage, create};
+use crate::stage::{SitePlan, Stage};
 
 const GRANTS: usize = 1_000;
 /// Objects of one grant of an item with an empty template.
@@ -49,7 +49,8 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Outcome> {
 
     run.say(&format!("{grants} requests are granted; no site has joined yet"));
     let grants_board = Board::of_grants(&admin);
-    let keys = order(&stage, &region, grants).await?;
+    let wave = Wave { prefix: "deliver", leaves: &region.leaves, sites: &SITES, many: grants, in_flight: IN_FLIGHT };
+    let keys = wave.grant(&stage.clerk()?, &Board::of_requests(&admin)).await?.keys;
     let bare = scaled(BARE, run.scale, 20);
     let before = raw(&stage, &admin, "before", bare).await?;
 
@@ -103,24 +104,6 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Outcome> {
     outcome.note("requests were granted before the sites joined, so that decisions do not compete with deliveries");
     outcome.note("the operator creates the objects and writes two statuses of every grant at the hub, which shares the machine; the bare applies need no hub");
     Ok(outcome)
-}
-
-/// Orders from every leaf in turn, half of them for each site; returns the grants' keys once all are granted.
-async fn order(stage: &Stage, region: &Region, grants: usize) -> Result<Vec<String>> {
-    let (clerk, board) = (stage.clerk()?, Board::of_requests(&stage.admin()?));
-    let places = region.leaves.iter().cycle().zip(SITES.iter().cycle()).take(grants).enumerate();
-    let ask = places.map(|(number, (leaf, site))| {
-        let (clerk, board) = (&clerk, &board);
-        async move {
-            let name = format!("deliver-{number:05}");
-            create(&orders::requests(clerk, leaf), &orders::create(&name, site, 1)?).await?;
-            let key = follow::key(&orders::namespace(leaf), &name);
-            let answer = board.until(&key, follow::is_answered).await?;
-            ensure!(answer.refusal.is_none(), "{key}: {:?}", answer.refusal);
-            Ok(key)
-        }
-    });
-    stream::iter(ask).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
 /// Applies what some grants would deliver, without the product, at both sites at once, and removes it again.

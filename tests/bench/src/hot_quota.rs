@@ -10,9 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use zhengyun_tests::figures::{Gate, quantile};
-use zhengyun_tests::lab::wait;
 
-use crate::books::{self, Auditor};
+use crate::books::Auditor;
 use crate::ceilings::{self, Ceilings};
 use crate::follow::{self, Board};
 use crate::orders;
@@ -20,6 +19,7 @@ use crate::outcome::{Outcome, short};
 use crate::region::Region;
 use crate::run::{Run, scaled};
 use crate::stage::{SitePlan, Stage};
+use crate::standing;
 
 const CLIENTS: usize = 200;
 const REQUESTS: usize = 10_000;
@@ -60,7 +60,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Outcome> {
     let decided = contest(&stage, &leaf, "later", requests).await?;
     let spent = begun.until(&meter.look().await?, "decisions, the site not joined", "decision", requests as u64);
     is_exact(&decided, requests)?;
-    agree(&stage, "later", requests / 2).await?;
+    standing::exact(&stage, "later", requests / 2).await?;
 
     let raw = ceilings::measure(&admin, "after", scaled(CEILING, run.scale, 400), "hub, after").await?;
     let ceiling = before.mean(&raw, "mean");
@@ -73,7 +73,7 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Outcome> {
     let busy = contest(&stage, &leaf, "live", few).await?;
     outcome.spent.push(begun.until(&meter.look().await?, "decisions during delivery", "decision", few as u64));
     is_exact(&busy, few)?;
-    agree(&stage, "live", few / 2).await?;
+    standing::exact(&stage, "live", few / 2).await?;
     outcome.figure(
         "decisions during delivery",
         few as f64 / busy.wall.as_secs_f64(),
@@ -82,7 +82,6 @@ pub(crate) async fn run(run: &Run<'_>) -> Result<Outcome> {
         format!("the same with {few} requests at a joined site: six objects of every grant are made there meanwhile"),
     );
     let (revisions, _) = auditor.finish()?;
-    books::balanced(stage.lab()).await?;
     outcome.note(format!(
         "every one of {revisions} revisions of the ledgers was looked at: no sum above a limit, no sequence fell; ledger, grants and the independent audit agree at the end"
     ));
@@ -160,22 +159,5 @@ fn is_exact(contest: &Contest, requests: usize) -> Result<()> {
     ensure!(contest.granted == requests / 2, "exactly {} are granted, but {}", requests / 2, contest.granted);
     let others = contest.refused.keys().any(|reason| reason != "QuotaExceeded");
     ensure!(!others, "only \"exceeded\" is heard, but {:?}", contest.refused);
-    Ok(())
-}
-
-/// Ledger and grants say the same, to the unit.
-async fn agree(stage: &Stage, site: &str, units: usize) -> Result<()> {
-    let admin = stage.admin()?;
-    wait::until("the ledger shows exactly what was granted", Duration::from_mins(1), || async {
-        let (reserved, granted) = books::totals(&admin, site).await?;
-        ensure!((reserved, granted) == (0, units as u64), "reserved {reserved}, granted {granted}");
-        Ok(Some(()))
-    })
-    .await?;
-    let held = books::holdings(&admin, site).await?;
-    ensure!(
-        held.grants == units && held.cores == units as u64,
-        "{units} grants of one core each were expected at {site}, there are {held:?}"
-    );
     Ok(())
 }

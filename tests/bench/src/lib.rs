@@ -7,9 +7,12 @@
 
 pub mod books;
 pub mod ceilings;
+pub mod chance;
+mod deep_tree;
 mod delivery;
 pub mod follow;
 mod hot_quota;
+mod idle;
 mod life_cycle;
 pub mod machine;
 pub mod meter;
@@ -18,10 +21,13 @@ pub mod outcome;
 pub mod peers;
 pub mod probe;
 pub mod prometheus;
+mod reading;
 pub mod region;
+mod restart;
 pub mod run;
 pub mod shape;
 pub mod stage;
+pub mod standing;
 
 use anyhow::Result;
 
@@ -40,10 +46,14 @@ pub struct Benchmark {
 }
 
 /// All of them.
-pub const BENCHMARKS: [Benchmark; 3] = [
+pub const BENCHMARKS: [Benchmark; 7] = [
     Benchmark { id: "B1", what: "life cycles from request to zero", usual_scale: 1.0 },
+    Benchmark { id: "B2", what: "a tree as deep as a region", usual_scale: 1.0 },
     Benchmark { id: "B3", what: "many clients on one quota", usual_scale: 1.0 },
+    Benchmark { id: "B4", what: "deaths and restarts among many grants", usual_scale: 1.0 },
     Benchmark { id: "B5", what: "delivery to two sites", usual_scale: 1.0 },
+    Benchmark { id: "B6", what: "readers and writers at the API", usual_scale: 1.0 },
+    Benchmark { id: "B7", what: "a full region, idle", usual_scale: 1.0 },
 ];
 
 /// The product beside what others do; needs the peers' programs (`tests/bench/peers/build`).
@@ -56,8 +66,12 @@ pub const PEERS: Benchmark = Benchmark { id: "peers", what: "the product and Kue
 pub async fn measure(benchmark: Benchmark, run: &Run<'_>) -> Result<Outcome> {
     match benchmark.id {
         "B1" => life_cycle::run(run).await,
+        "B2" => deep_tree::run(run).await,
         "B3" => hot_quota::run(run).await,
+        "B4" => restart::run(run).await,
         "B5" => delivery::run(run).await,
+        "B6" => reading::run(run).await,
+        "B7" => idle::run(run).await,
         "peers" => peers::compare(run).await,
         other => anyhow::bail!("there is no benchmark {other}"),
     }

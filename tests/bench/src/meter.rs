@@ -9,7 +9,7 @@ use serde::Serialize;
 use zhengyun_tests::lab::proc::ProcessId;
 use zhengyun_tests::lab::{Component, ControlPlane, Lab};
 
-use crate::prometheus::{requests, samples};
+use crate::prometheus::{Sample, requests, samples};
 
 /// Looks at every process of a lab, at the product's programs, and at this program itself.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,7 @@ pub struct Snapshot {
     peak: BTreeMap<String, u64>,
     requests: BTreeMap<String, u64>,
     writes: BTreeMap<String, u64>,
+    reconciles: BTreeMap<String, u64>,
 }
 
 /// What was spent between two looks.
@@ -49,6 +50,8 @@ pub struct Spent {
     pub requests_per_item: BTreeMap<String, f64>,
     /// Writes of the operator per item, by its own count; leases apart.
     pub operator_writes_per_item: BTreeMap<String, f64>,
+    /// How often the operator looked at something, per item, by kind and outcome (`ok`, `stale`, `transient`).
+    pub reconciles_per_item: BTreeMap<String, f64>,
 }
 
 impl Meter {
@@ -87,6 +90,7 @@ impl Meter {
             peak: BTreeMap::new(),
             requests: BTreeMap::new(),
             writes: BTreeMap::new(),
+            reconciles: BTreeMap::new(),
         };
         let mut add = |name: String, id: ProcessId| -> Result<()> {
             *all.cpu.entry(name.clone()).or_default() += id.cpu_time()?;
@@ -117,22 +121,24 @@ impl Meter {
         }
         for (name, component) in &self.components {
             if *name == "operator" {
-                all.writes = operator_writes(component).await?;
+                let text = metrics_of(component).await?;
+                all.writes = counters(&text, "zhengyun_writes_total", &["cluster", "verb", "resource"]);
+                all.reconciles = counters(&text, "zhengyun_reconciles_total", &["kind", "outcome"]);
             }
         }
         Ok(all)
     }
 }
 
-/// Writes by the operator's own count: `hub PATCH ledgers/status`.
-async fn operator_writes(operator: &Component) -> Result<BTreeMap<String, u64>> {
-    let text = reqwest::get(format!("{}/metrics", operator.metrics_url())).await?.error_for_status()?.text().await?;
-    Ok(samples(&text, "zhengyun_writes_total")
-        .map(|sample| {
-            let name = format!("{} {} {}", sample.label("cluster"), sample.label("verb"), sample.label("resource"));
-            (name, sample.whole())
-        })
-        .collect())
+async fn metrics_of(component: &Component) -> Result<String> {
+    let answer = reqwest::get(format!("{}/metrics", component.metrics_url())).await?;
+    Ok(answer.error_for_status()?.text().await?)
+}
+
+/// A counter by its labels: `hub PATCH ledgers/status`.
+fn counters(text: &str, metric: &str, labels: &[&str]) -> BTreeMap<String, u64> {
+    let name = |sample: &Sample<'_>| labels.iter().map(|label| sample.label(label)).collect::<Vec<_>>().join(" ");
+    samples(text, metric).map(|sample| (name(&sample), sample.whole())).collect()
 }
 
 fn cluster(plane: &ControlPlane) -> &'static str {
@@ -148,6 +154,11 @@ impl Snapshot {
     /// Highest resident memory of a process so far, in bytes.
     pub fn peak(&self, process: &str) -> u64 {
         self.peak.get(process).copied().unwrap_or_default()
+    }
+
+    /// Requests that were answered since an earlier look.
+    pub fn requests_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
+        between(&earlier.requests, &self.requests)
     }
 
     /// What was spent from this look to a later one.
@@ -166,17 +177,18 @@ impl Snapshot {
             peak_rss_mb: later.peak.iter().map(|(name, bytes)| (name.clone(), *bytes as f64 / 1e6)).collect(),
             requests_per_item: per_item(&self.requests, &later.requests, per),
             operator_writes_per_item: per_item(&self.writes, &later.writes, per),
+            reconciles_per_item: per_item(&self.reconciles, &later.reconciles, per),
         }
     }
 }
 
+fn between(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let since = |name: &str, count: u64| count.saturating_sub(before.get(name).copied().unwrap_or_default());
+    after.iter().map(|(name, count)| (name.clone(), since(name, *count))).filter(|(_, count)| *count > 0).collect()
+}
+
 fn per_item(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, per: f64) -> BTreeMap<String, f64> {
-    after
-        .iter()
-        .map(|(name, count)| (name.clone(), count.saturating_sub(before.get(name).copied().unwrap_or_default())))
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| (name, count as f64 / per))
-        .collect()
+    between(before, after).into_iter().map(|(name, count)| (name, count as f64 / per)).collect()
 }
 
 impl Spent {
@@ -224,6 +236,7 @@ mod tests {
             cpu: BTreeMap::from([("operator".to_owned(), Duration::from_millis(seconds * 100))]),
             peak: BTreeMap::from([("operator".to_owned(), 5_000_000)]),
             requests: BTreeMap::from([("hub PATCH a".to_owned(), count), ("hub GET a".to_owned(), 3)]),
+            reconciles: BTreeMap::new(),
             writes: BTreeMap::from([
                 ("hub PATCH ledgers/status".to_owned(), count),
                 ("hub POST grants".to_owned(), count),

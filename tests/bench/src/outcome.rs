@@ -166,8 +166,10 @@ fn costs(spent: &Spent) -> String {
         requests.add_row([name.clone(), short(*count), own]);
     }
     right(&mut requests, &[1, 2]);
+    let looks = spent.reconciles_per_item.iter().map(|(kind, count)| format!("{kind} {}", short(*count)));
+    let looks = looks.collect::<Vec<_>>().join(", ");
     format!(
-        "cost of {}: {} × {} in {:.1} s, {} a second\n{processes}\n{requests}",
+        "cost of {}: {} × {} in {:.1} s, {} a second\n{processes}\n{requests}\nlooks of the operator per item: {looks}",
         spent.during,
         spent.items,
         spent.item,

@@ -16,6 +16,7 @@ use crate::ceilings;
 use crate::life_cycle;
 use crate::meter::{Meter, Spent};
 use crate::outcome::{Outcome, short};
+use crate::prometheus::samples;
 use crate::run::{Run, scaled};
 use crate::shape;
 use crate::stage::Stage;
@@ -28,6 +29,8 @@ const APISERVER: [&str; 2] = ["--max-requests-inflight=5000", "--max-mutating-re
 const RUNNER: [&str; 2] = ["--qps=1000", "--burst=2000"];
 const PATIENCE: Duration = Duration::from_mins(60);
 const GATE: f64 = 2.5;
+/// Kueue's runner ends when it sees nothing pending for a moment after the last creation; on a busy machine that may be early.
+const ATTEMPTS: usize = 3;
 
 /// Kueue with its own limit of requests, or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,17 @@ fn report(outcome: &mut Outcome, ours: &[Spent], granted: &[f64], theirs: &[Peer
 }
 
 async fn peer(folder: &Path, throttle: Throttle, run: &Run<'_>) -> Result<PeerRun> {
+    for attempt in 1..=ATTEMPTS {
+        if let Some(result) = one_peer_run(folder, throttle, run).await? {
+            return Ok(result);
+        }
+        run.say(&format!("  attempt {attempt}: the runner took a pause of five seconds for the end; once more"));
+    }
+    bail!("the runner ended {ATTEMPTS} times before every workload had; a busy machine makes it do so")
+}
+
+/// One run on a fresh control plane; `None` when the runner ended before every workload had.
+async fn one_peer_run(folder: &Path, throttle: Throttle, run: &Run<'_>) -> Result<Option<PeerRun>> {
     let work = tempfile::Builder::new().prefix("zhengyun-bench-peer-").tempdir()?;
     let options = ControlPlaneOptions {
         unsafe_no_fsync: true,
@@ -166,6 +180,7 @@ async fn peer(folder: &Path, throttle: Throttle, run: &Run<'_>) -> Result<PeerRu
         Throttle::Lifted => "minimalkueue-unthrottled",
     };
     let kueue = Process::start(launch("kueue", program, vec![kubeconfig.clone()]))?;
+    watches(&plane).await?;
     let meter = Meter::of_planes(std::slice::from_ref(&plane)).with_process("kueue", kueue.id());
     let mut flags = vec![kubeconfig, format!("-o={}", work.path().display())];
     flags.extend([format!("--generatorConfig={}", generator.display()), format!("--timeout={}s", PATIENCE.as_secs())]);
@@ -190,13 +205,27 @@ async fn peer(folder: &Path, throttle: Throttle, run: &Run<'_>) -> Result<PeerRu
     wait::until("the runner's states", Duration::from_secs(30), || async { Ok(states.exists().then_some(())) }).await?;
     runner.wait_exit(Duration::from_mins(5)).await.ok();
     let many = shape::total(run.scale);
-    all_finished(&states, many)?;
+    if !all_finished(&states, many)? {
+        return Ok(None);
+    }
     let seconds = Summary::read(&summary)?.seconds()?;
     let what = match throttle {
         Throttle::Default => "Kueue with its limit of requests",
         Throttle::Lifted => "Kueue, its limit of requests lifted",
     };
-    Ok(PeerRun { rate: many as f64 / seconds, spent: begun.until(&ended, what, "workload", many as u64) })
+    Ok(Some(PeerRun { rate: many as f64 / seconds, spent: begun.until(&ended, what, "workload", many as u64) }))
+}
+
+/// Waits until Kueue watches workloads: its runner gives up early when nothing happens for five seconds.
+async fn watches(plane: &ControlPlane) -> Result<()> {
+    wait::until_every("Kueue watches workloads", Duration::from_mins(2), Duration::from_millis(300), || async {
+        let text = plane.metrics().await?;
+        let mut open = samples(&text, "apiserver_longrunning_requests");
+        Ok(open
+            .any(|s| s.label("resource") == "workloads" && s.label("verb") == "WATCH" && s.whole() > 0)
+            .then_some(()))
+    })
+    .await
 }
 
 /// The runner's summary, as far as it is used.
@@ -229,15 +258,14 @@ impl Summary {
     }
 }
 
-/// Every workload ended, by the runner's own record.
-fn all_finished(states: &Path, many: usize) -> Result<()> {
+/// Whether every workload ended, by the runner's own record.
+fn all_finished(states: &Path, many: usize) -> Result<bool> {
     let mut finished = 0;
     for row in csv::Reader::from_path(states)?.into_deserialize::<std::collections::HashMap<String, String>>() {
         let took = row?.get("ms to finish").and_then(|ms| ms.parse::<i64>().ok()).unwrap_or_default();
         finished += usize::from(took > 0);
     }
-    ensure!(finished == many, "{many} workloads were to end, {finished} did");
-    Ok(())
+    Ok(finished == many)
 }
 
 #[cfg(test)]

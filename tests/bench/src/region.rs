@@ -15,6 +15,8 @@ pub const READERS: &str = "bench:readers";
 pub const SYSTEM: &str = "bench";
 /// The item that is ordered: one core each, and nothing in its template.
 pub const ITEM: &str = "bench-unit";
+/// An item that fits nowhere.
+pub const HUGE_ITEM: &str = "bench-huge";
 
 /// A node of the tree.
 #[derive(Clone, Debug)]

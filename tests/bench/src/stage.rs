@@ -17,7 +17,7 @@ use zhengyun_crds::{
 use zhengyun_tests::lab::{Component, Lab, LabOptions, Person, wait};
 
 use crate::meter::Meter;
-use crate::region::{CLERKS, ITEM, READERS, Region};
+use crate::region::{CLERKS, HUGE_ITEM, ITEM, READERS, Region};
 
 /// Who orders.
 pub const CLERK: &str = "bench-clerk";
@@ -67,17 +67,19 @@ impl Stage {
     /// # Errors
     /// What did not come up.
     pub async fn start(clusters: &[&str]) -> Result<Self> {
+        Self::start_with(clusters, &[]).await
+    }
+
+    /// [`Stage::start`] with further people: names and groups.
+    ///
+    /// # Errors
+    /// What did not come up.
+    pub async fn start_with(clusters: &[&str], people: &[(String, &str)]) -> Result<Self> {
         let mut options = LabOptions::new(clusters)?;
         options.provisioner = None;
-        for (name, group) in [(CLERK, CLERKS), (READER, READERS)] {
-            options.people.push(Person {
-                username: name.to_owned(),
-                groups: vec![group.to_owned()],
-                role: "Benchmark".to_owned(),
-                name_zh: "基准测试".to_owned(),
-                name_en: "Benchmark".to_owned(),
-            });
-        }
+        options.people.push(person(CLERK, CLERKS));
+        options.people.push(person(READER, READERS));
+        options.people.extend(people.iter().map(|(name, group)| person(name, group)));
         Ok(Self { operator: None, lab: Lab::start(options).await? })
     }
 
@@ -129,9 +131,9 @@ impl Stage {
         let leaves = region.leaves.len() as u64;
         let plans = sites.iter().map(|plan| site(plan, plan.each * leaves)).collect::<Result<Vec<_>>>()?;
         create_all(&admin, &plans).await?;
-        create_all(&admin, &[item()?]).await?;
+        create_all(&admin, &[item(ITEM, "1")?, item(HUGE_ITEM, "1T")?]).await?;
         create_all(&admin, &[policy()?]).await?;
-        all_are::<CatalogItem>(&admin, "Ready", 1, |i| i.status.as_ref().map(|s| s.conditions.as_slice())).await?;
+        all_are::<CatalogItem>(&admin, "Ready", 2, |i| i.status.as_ref().map(|s| s.conditions.as_slice())).await?;
         let joined: Vec<&str> = sites.iter().filter(|s| s.joined).map(|s| s.name.as_str()).collect();
         sites_ready(&admin, &joined).await?;
         let mut so_far = 0;
@@ -165,6 +167,16 @@ impl Stage {
             api.patch(site, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         }
         sites_ready(&admin, sites).await
+    }
+}
+
+fn person(name: &str, group: &str) -> Person {
+    Person {
+        username: name.to_owned(),
+        groups: vec![group.to_owned()],
+        role: "Benchmark".to_owned(),
+        name_zh: "基准测试".to_owned(),
+        name_en: "Benchmark".to_owned(),
     }
 }
 
@@ -243,13 +255,13 @@ fn site(plan: &SitePlan, capacity: u64) -> Result<Site> {
     }))?)
 }
 
-fn item() -> Result<CatalogItem> {
+fn item(name: &str, cores: &str) -> Result<CatalogItem> {
     Ok(serde_json::from_value(json!({
-        "apiVersion": "zhengyun.io/v1alpha1", "kind": "CatalogItem", "metadata": { "name": ITEM },
+        "apiVersion": "zhengyun.io/v1alpha1", "kind": "CatalogItem", "metadata": { "name": name },
         "spec": {
             "displayNames": { "zh-CN": { "full": "基准测试单位" }, "en": { "full": "Benchmark unit" } },
             "parameters": { "type": "object", "additionalProperties": false, "properties": {} },
-            "charges": { "cpu": "quantity('1') * count" }
+            "charges": { "cpu": format!("quantity('{cores}') * count") }
         }
     }))?)
 }
