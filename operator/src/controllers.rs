@@ -22,6 +22,7 @@ use zhengyun_crds::{
 };
 
 use crate::ledger::LedgerService;
+use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
 use crate::runtime::hub::Hub;
 use crate::runtime::metrics::Metrics;
@@ -78,6 +79,8 @@ pub struct Context {
     pub identity: String,
     /// What tells this process from every other, also from a former one of the same name.
     pub run: String,
+    /// What time it is.
+    pub clock: Clock,
     /// Places in the tree are decided one at a time, so that two moves cannot close a circle together.
     pub placement: tokio::sync::Mutex<()>,
 }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod backoff;
+pub mod clock;
 pub mod controller;
 pub mod events;
 pub mod health;
@@ -13,4 +14,4 @@ pub mod telemetry;
 pub mod watches;
 pub mod writes;
 
-pub use start::run;
+pub use start::{Setup, lead, run};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::approval::{Approval, ApprovalStatus};
@@ -84,7 +83,7 @@ fn plan(approval: &Approval, request: Option<&ResourceRequest>) -> Option<Judgem
 /// # Errors
 /// When the hub does not take the status.
 pub async fn judge(context: &Context, approval: &Approval, judgement: &Judgement) -> kube::Result<()> {
-    let mut set = ConditionSet::new(&[], approval.metadata.generation, Timestamp::now());
+    let mut set = ConditionSet::new(&[], approval.metadata.generation, context.clock.now());
     if judgement.reason == Reason::Counted {
         set.yes(ConditionType::Ready, Reason::Counted, judgement.message.clone());
         set.yes(ConditionType::Complete, Reason::Counted, judgement.message.clone());

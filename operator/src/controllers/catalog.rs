@@ -18,7 +18,7 @@ use crate::runtime::hub::replace_status;
 /// # Errors
 /// When the hub does not take the status.
 pub async fn reconcile(context: Arc<Context>, item: Arc<CatalogItem>) -> Outcome {
-    let status = plan(&item, Timestamp::now());
+    let status = plan(&item, context.clock.now());
     if item.status.as_ref() != Some(&status) {
         replace_status(&context.cluster(), item.as_ref(), item.status.as_ref(), &status).await?;
     }

@@ -58,7 +58,7 @@ pub async fn reconcile(context: Arc<Context>, department: Arc<Department>) -> Ou
     if let Some(Ok(namespace)) = &namespace {
         apply::role_bindings(&context, &department, namespace).await?;
     }
-    let status = report(&context, &department, &place, namespace.as_ref(), Timestamp::now());
+    let status = report(&context, &department, &place, namespace.as_ref(), context.clock.now());
     if department.status.as_ref() != Some(&status) {
         replace_status(&api, department.as_ref(), department.status.as_ref(), &status).await?;
     }
@@ -167,7 +167,7 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
         reasons.join("; ")
     );
     let before = department.status.clone().unwrap_or_default();
-    let mut set = ConditionSet::new(&before.conditions, department.metadata.generation, Timestamp::now());
+    let mut set = ConditionSet::new(&before.conditions, department.metadata.generation, context.clock.now());
     set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message);
     let status = DepartmentStatus { conditions: set.finish(), ..before };
     if department.status.as_ref() != Some(&status) {

@@ -58,7 +58,7 @@ pub fn phase(grant: &ResourceGrant) -> GrantPhase {
 /// # Errors
 /// When the hub does not answer or the grant changed meanwhile. A site that does not answer is a condition, not an error.
 pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Outcome {
-    let now = Timestamp::now();
+    let now = context.clock.now();
     match grant::task(&cached, now) {
         Task::Rest => return rest(&context, &cached).await,
         Task::AwaitCharge => return Ok(Action::await_change()),

@@ -45,6 +45,7 @@ where
     let mut changes = watched.changes();
     loop {
         let object = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             object = changes.next() => object,
         };

@@ -18,7 +18,7 @@ use crate::runtime::hub::replace_status;
 /// # Errors
 /// When the hub does not take the status.
 pub async fn reconcile(context: Arc<Context>, policy: Arc<ApprovalPolicy>) -> Outcome {
-    let status = plan(&policy, Timestamp::now());
+    let status = plan(&policy, context.clock.now());
     if policy.status.as_ref() != Some(&status) {
         replace_status(&context.cluster(), policy.as_ref(), policy.status.as_ref(), &status).await?;
     }

@@ -113,7 +113,7 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
         Some(_) => quota.status.as_ref().map(|s| s.adopted.clone()).unwrap_or_default(),
         None => plan_adoption(&context, &quota).await?,
     };
-    let status = report(&context, &quota, fault.as_ref(), adopted, Timestamp::now())?;
+    let status = report(&context, &quota, fault.as_ref(), adopted, context.clock.now())?;
     if quota.status.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
@@ -142,7 +142,7 @@ fn is_settled(quota: &DepartmentQuota) -> bool {
 
 /// When each quota was last reported.
 #[derive(Debug, Default)]
-pub struct Pace(std::sync::Mutex<BTreeMap<String, std::time::Instant>>);
+pub struct Pace(std::sync::Mutex<BTreeMap<String, tokio::time::Instant>>);
 
 impl Pace {
     fn wait(&self, name: &str) -> Option<Duration> {
@@ -153,7 +153,7 @@ impl Pace {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(name.to_owned(), std::time::Instant::now());
+            .insert(name.to_owned(), tokio::time::Instant::now());
     }
 }
 
@@ -384,7 +384,7 @@ async fn remove(context: &Context, own: &DepartmentQuota) -> Outcome {
         charged.join(", ")
     );
     let before = own.status.clone().unwrap_or_default();
-    let mut set = ConditionSet::new(&before.conditions, own.metadata.generation, Timestamp::now());
+    let mut set = ConditionSet::new(&before.conditions, own.metadata.generation, context.clock.now());
     set.stalled(Reason::InUse, message.clone())
         .yes(ConditionType::DeletionBlocked, Reason::InUse, message)
         .keep(ConditionType::Accepted);

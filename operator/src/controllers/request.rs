@@ -42,7 +42,7 @@ pub async fn reconcile(context: Arc<Context>, request: Arc<ResourceRequest>) -> 
     let namespace = request.namespace().unwrap_or_default();
     // A tombstone with nothing in the books has nothing more to say; it is not worth a look at its surroundings.
     let facts = observe::observe(&context, &request, &namespace).await?;
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let observed = facts.observed(&request);
     let plan = plan(&observed, now);
     apply::apply(&context, &request, &observed, plan, now).await

@@ -6,7 +6,6 @@ mod report;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use zhengyun_crds::site::{Site, SiteStatus};
@@ -48,7 +47,7 @@ pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
         .await
         .map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let found = observe::observe(&context, &site, &ledger).await;
-    let status = report::report(&site, &ledger, &found, Timestamp::now()).await?;
+    let status = report::report(&site, &ledger, &found, context.clock.now()).await?;
     // A capacity that was cut holds at once; a raise only after it is recorded.
     let wanted = adopted_capacity(&status)?;
     let current = ledger.books().limits().capacity.clone();
@@ -96,7 +95,7 @@ async fn remove(context: &Context, site: &Site) -> Outcome {
         "the site cannot be deleted while {grants} grants or charges rest on it; revoke them, then the deletion goes on by itself"
     );
     let before = site.status.clone().unwrap_or_default();
-    let mut set = ConditionSet::new(&before.conditions, site.metadata.generation, Timestamp::now());
+    let mut set = ConditionSet::new(&before.conditions, site.metadata.generation, context.clock.now());
     set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message);
     set.keep(ConditionType::Reachable).keep(ConditionType::IdentityConfirmed).keep(ConditionType::CredentialValid);
     let status = SiteStatus { conditions: set.finish(), ..before };

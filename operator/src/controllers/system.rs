@@ -18,7 +18,7 @@ use crate::runtime::hub::replace_status;
 /// # Errors
 /// When the hub does not take the status.
 pub async fn reconcile(context: Arc<Context>, system: Arc<InformationSystem>) -> Outcome {
-    let status = plan(&system, Timestamp::now());
+    let status = plan(&system, context.clock.now());
     if system.status.as_ref() != Some(&status) {
         let api = context.namespaced(&system.namespace().unwrap_or_default());
         replace_status(&api, system.as_ref(), system.status.as_ref(), &status).await?;

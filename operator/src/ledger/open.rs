@@ -159,6 +159,7 @@ impl LedgerService {
             queue,
             epoch: Arc::new(AtomicI64::new(status.epoch)),
             metrics: Arc::clone(metrics),
+            clock: self.clock,
         };
         let mut writer = Writer::new(object, status, ledger.clone(), receiver, self.lost.clone());
         writer.settle_recovery(recovery.orphaned).await.map_err(|e| taken_over(&e))?;

@@ -14,6 +14,7 @@ use zhengyun_domain::quota::QuotaLine;
 use zhengyun_domain::tree::Tree;
 
 use super::{Command, LedgerError};
+use crate::runtime::clock::Clock;
 use crate::runtime::metrics::{Metrics, SiteLabel};
 
 /// The ledger of one site.
@@ -24,6 +25,7 @@ pub struct SiteLedger {
     pub(crate) queue: mpsc::Sender<Command>,
     pub(crate) epoch: Arc<AtomicI64>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
 }
 
 impl SiteLedger {
@@ -134,14 +136,15 @@ impl SiteLedger {
 pub struct LedgerService {
     sites: RwLock<BTreeMap<String, SiteLedger>>,
     tree: Mutex<Arc<Tree>>,
+    pub(super) clock: Clock,
     /// Cancelled when another operator took over: this one must end.
     pub lost: CancellationToken,
 }
 
 impl LedgerService {
     /// No ledgers yet, over a tree.
-    pub fn new(tree: Tree, lost: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { sites: RwLock::default(), tree: Mutex::new(Arc::new(tree)), lost })
+    pub fn new(tree: Tree, clock: Clock, lost: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { sites: RwLock::default(), tree: Mutex::new(Arc::new(tree)), clock, lost })
     }
 
     /// The ledger of a site.

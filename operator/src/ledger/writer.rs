@@ -266,7 +266,7 @@ impl Writer {
     }
 
     fn conditions(&self) -> Vec<zhengyun_crds::Condition> {
-        let mut set = ConditionSet::new(&self.status.conditions, Some(1), jiff::Timestamp::now());
+        let mut set = ConditionSet::new(&self.status.conditions, Some(1), self.ledger.clock.now());
         match &self.status.held {
             Some(held) => {
                 let reason =

@@ -1,11 +1,11 @@
 //! Events on objects: refusals and results, aggregated, never on the path of a decision.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
 
 use super::metrics::Metrics;
 

@@ -48,6 +48,7 @@ impl Leadership {
                 return Ok(Some(Self { channel, task }));
             }
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return Ok(None),
                 changed = channel.changed() => changed.context("leader election ended")?,
             }

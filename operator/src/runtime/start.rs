@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use zhengyun_domain::tree::Tree;
 
 use super::args::{Args, Command};
+use super::clock::Clock;
 use super::controller::{self, Triggers};
 use super::events::Events;
 use super::health::{self, Readiness};
@@ -23,7 +24,7 @@ use super::writes::Writes;
 use super::{telemetry, watches};
 use crate::controllers::{self, Context, Watches, department_of};
 use crate::ledger::{LedgerService, audit};
-use crate::site::link::SiteLinks;
+use crate::site::link::{Connector, Network, SiteLinks};
 
 /// Time for steps under way to finish.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -76,8 +77,17 @@ async fn operate(args: Args) -> Result<()> {
     };
     tracing::info!(identity, "leading");
     let stop = shutdown.child_token();
-    let (context, running) = lead(&args, hub, &identity, &writes, &metrics, &stop).await?;
+    let setup = Setup {
+        hub,
+        identity,
+        connector: Arc::new(Network(writes)),
+        metrics,
+        clock: Clock::system(),
+        concurrency: args.concurrency,
+    };
+    let (context, running) = lead(setup, &stop).await?;
     let outcome = tokio::select! {
+        biased;
         () = shutdown.cancelled() => Ok(()),
         () = leadership.lost() => Err(anyhow::anyhow!("leadership was lost; this operator ends so that only one acts")),
         () = context.ledger.lost.cancelled() => Err(anyhow::anyhow!("another operator took over a ledger or a site; this operator ends")),
@@ -94,29 +104,50 @@ async fn operate(args: Args) -> Result<()> {
     outcome
 }
 
-async fn lead(
-    args: &Args,
-    hub: Hub,
-    identity: &str,
-    writes: &Arc<Writes>,
-    metrics: &Arc<Metrics>,
-    stop: &CancellationToken,
-) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
-    let watched = start_watches(&hub, metrics, stop);
+/// What a leading operator works with.
+pub struct Setup {
+    /// The hub.
+    pub hub: Hub,
+    /// Name of this operator in the ledgers; no two that run at the same time have the same.
+    pub identity: String,
+    /// How sites are reached.
+    pub connector: Arc<dyn Connector>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Reconciles of one controller at a time.
+    pub concurrency: u16,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Leads: takes every ledger, then starts the controllers, which run until `stop`. Whoever calls holds the lease.
+///
+/// # Errors
+/// When the hub does not answer or a ledger cannot be opened.
+pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
+    let Setup { hub, identity, connector, metrics, clock, concurrency } = setup;
+    let watched = start_watches(&hub, clock, &metrics, stop);
     let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
     let system =
         namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
-    let (links, touched) = SiteLinks::new(Arc::clone(metrics), Arc::clone(writes), stop.clone());
+    let (links, touched) = SiteLinks::new(Arc::clone(&metrics), connector, stop.clone());
     // Controllers subscribe before anything is awaited again, so that no change is missed.
     let context = Arc::new(Context {
         hub_uid: system.uid().unwrap_or_default(),
-        events: Events::new(hub.calls.clone(), identity, Arc::clone(metrics)),
+        events: Events::new(hub.calls.clone(), &identity, Arc::clone(&metrics)),
         watches: watched,
-        ledger: LedgerService::new(Tree::default(), stop.child_token()),
+        ledger: LedgerService::new(Tree::default(), clock, stop.child_token()),
         links,
-        metrics: Arc::clone(metrics),
-        identity: identity.to_owned(),
-        run: format!("{identity} since {}", jiff::Timestamp::now()),
+        metrics: Arc::clone(&metrics),
+        run: format!("{identity} since {}", clock.now()),
+        identity: identity.clone(),
+        clock,
         placement: tokio::sync::Mutex::new(()),
         hub,
     });
@@ -142,19 +173,19 @@ async fn lead(
     for site in context.watches.sites.all() {
         context
             .ledger
-            .open(&context.hub.calls, &site, identity, metrics)
+            .open(&context.hub.calls, &site, &identity, &metrics)
             .await
             .with_context(|| format!("open the ledger of site {}", site.name_any()))?;
     }
-    let mut running = triggers.run(&context, args.concurrency, stop);
+    let mut running = triggers.run(&context, concurrency, stop);
     running.extend(vanishing);
     Ok((context, running))
 }
 
-fn start_watches(hub: &Hub, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Watches {
+fn start_watches(hub: &Hub, clock: Clock, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Watches {
     macro_rules! watched {
         () => {
-            watches::start(&hub.watches, Arc::clone(metrics), stop.clone())
+            watches::start(&hub.watches, clock, Arc::clone(metrics), stop.clone())
         };
     }
     Watches {
@@ -323,6 +354,7 @@ fn watch_signals(shutdown: CancellationToken) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     tokio::spawn(async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }

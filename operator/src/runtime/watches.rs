@@ -1,19 +1,27 @@
 //! One watch per kind, shared by every controller: a store to read from, and a stream of what changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::channel::mpsc;
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::spread;
+use super::clock::Clock;
 use super::metrics::{KindLabel, Metrics};
+
+/// First and longest pause before a watch that failed begins anew.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What every watched kind is.
 pub trait Kind:
@@ -47,9 +55,11 @@ impl<K: Kind> Watched<K> {
         receiver
     }
 
-    /// Every object as last seen.
+    /// Every object as last seen, by namespace and name: what is done to many is done in the same order each time.
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.store.state()
+        let mut all = self.store.state();
+        all.sort_unstable_by(|a, b| (&a.meta().namespace, &a.meta().name).cmp(&(&b.meta().namespace, &b.meta().name)));
+        all
     }
 
     /// A cluster-scoped object as last seen.
@@ -68,19 +78,49 @@ impl<K: Kind> Watched<K> {
     }
 }
 
+/// Pauses of a watch that failed: doubled each time up to ten seconds, spread by kind; after a success from the start.
+#[derive(Debug)]
+struct Pauses {
+    kind: String,
+    round: u32,
+}
+
+impl Pauses {
+    fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), round: 0 }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let doubled = FIRST_PAUSE.saturating_mul(1_u32 << self.round.min(10));
+        self.round = self.round.saturating_add(1);
+        Some(spread(doubled.min(LONGEST_PAUSE), &self.kind, self.round))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.round = 0;
+    }
+}
+
 /// Starts the watch of a kind. Subscribe before anything else is awaited, so that no change is missed.
-pub fn start<K: Kind>(client: &Client, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Watched<K> {
+pub fn start<K: Kind>(client: &Client, clock: Clock, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Watched<K> {
     let (store, mut writer) = reflector::store::<K>();
     let watched = Watched { store, subscribers: Arc::default() };
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let client = client.clone();
     let own = watched.clone();
     tokio::spawn(async move {
-        let stream = watch(api, watcher::Config::default()).default_backoff();
+        let stream = watch(api, watcher::Config::default()).backoff(Pauses::new(&K::kind(&())));
         tokio::pin!(stream);
         let mut initial: Vec<Arc<K>> = Vec::new();
         loop {
             let event = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 event = stream.next() => event,
             };
@@ -92,7 +132,7 @@ pub fn start<K: Kind>(client: &Client, metrics: Arc<Metrics>, shutdown: Cancella
                     continue;
                 }
             };
-            let Some(event) = decoded::<K>(event, &client, &metrics).await else { continue };
+            let Some(event) = decoded::<K>(event, &client, clock, &metrics).await else { continue };
             writer.apply_watcher_event(&event);
             match event {
                 Event::Init => initial.clear(),
@@ -106,7 +146,12 @@ pub fn start<K: Kind>(client: &Client, metrics: Arc<Metrics>, shutdown: Cancella
 }
 
 /// Takes the guard off; an object that cannot be decoded is reported on itself and otherwise passed over.
-async fn decoded<K: Kind>(event: Event<DeserializeGuard<K>>, client: &Client, metrics: &Metrics) -> Option<Event<K>> {
+async fn decoded<K: Kind>(
+    event: Event<DeserializeGuard<K>>,
+    client: &Client,
+    clock: Clock,
+    metrics: &Metrics,
+) -> Option<Event<K>> {
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
@@ -118,14 +163,18 @@ async fn decoded<K: Kind>(event: Event<DeserializeGuard<K>>, client: &Client, me
             metrics.undecodable.get_or_create(&KindLabel { kind: kind.clone() }).inc();
             let name = invalid.metadata.name.clone().unwrap_or_default();
             tracing::error!(kind, namespace = invalid.metadata.namespace, name, error = %invalid.error, "the object cannot be decoded and is passed over until it is corrected");
-            report_undecodable::<K>(client, &invalid).await;
+            report_undecodable::<K>(client, clock, &invalid).await;
             return None;
         }
         Event::Delete(DeserializeGuard(Err(_))) => return None,
     })
 }
 
-async fn report_undecodable<K: Kind>(client: &Client, invalid: &kube::core::error_boundary::InvalidObject) {
+async fn report_undecodable<K: Kind>(
+    client: &Client,
+    clock: Clock,
+    invalid: &kube::core::error_boundary::InvalidObject,
+) {
     use kube::core::{ApiResource, DynamicObject};
     let resource = ApiResource::erase::<K>(&());
     let api: Api<DynamicObject> = match &invalid.metadata.namespace {
@@ -141,7 +190,7 @@ async fn report_undecodable<K: Kind>(client: &Client, invalid: &kube::core::erro
         "metadata": { "uid": invalid.metadata.uid, "resourceVersion": invalid.metadata.resource_version },
         "status": { "conditions": [{
             "type": "Ready", "status": "False", "reason": "Undecodable", "message": message,
-            "observedGeneration": invalid.metadata.generation.unwrap_or_default(), "lastTransitionTime": jiff::Timestamp::now().to_string()
+            "observedGeneration": invalid.metadata.generation.unwrap_or_default(), "lastTransitionTime": clock.now().to_string()
         }] }
     });
     if let Err(error) = api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await {

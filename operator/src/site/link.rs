@@ -210,6 +210,32 @@ impl SiteLink {
     }
 }
 
+/// Makes the clients of a site: over the network, or for a simulation over what stands in for it.
+pub trait Connector: Send + Sync {
+    /// A client for calls and one for watches.
+    ///
+    /// # Errors
+    /// When no client can be made with the credential.
+    fn clients(&self, site: &str, credential: &Credential) -> Result<(Client, Client), ConnectError>;
+}
+
+/// Connects over the network; writes are counted.
+#[derive(Debug)]
+pub struct Network(pub Arc<Writes>);
+
+impl Connector for Network {
+    fn clients(&self, _: &str, credential: &Credential) -> Result<(Client, Client), ConnectError> {
+        // The client's own words could repeat parts of the credential.
+        let client = |config| {
+            let builder = ClientBuilder::try_from(config).map_err(|_| ConnectError::Unreadable {
+                problem: "no client can be made with its CA and credential".to_owned(),
+            })?;
+            Ok::<_, ConnectError>(builder.with_layer(&self.0.layer(Cluster::Site)).build())
+        };
+        Ok((client(credential.for_calls()?)?, client(credential.for_watches()?)?))
+    }
+}
+
 /// The connections to all sites.
 pub struct SiteLinks {
     links: RwLock<BTreeMap<String, Arc<SiteLink>>>,
@@ -217,7 +243,7 @@ pub struct SiteLinks {
     connecting: tokio::sync::Mutex<()>,
     touches: mpsc::UnboundedSender<Touch>,
     metrics: Arc<Metrics>,
-    writes: Arc<Writes>,
+    connector: Arc<dyn Connector>,
     stop: CancellationToken,
 }
 
@@ -230,14 +256,14 @@ impl fmt::Debug for SiteLinks {
 
 impl SiteLinks {
     /// No connections yet, and the stream of what changes at those to come. All of them end with `stop`.
-    pub fn new(metrics: Arc<Metrics>, writes: Arc<Writes>, stop: CancellationToken) -> (Arc<Self>, Touched) {
+    pub fn new(metrics: Arc<Metrics>, connector: Arc<dyn Connector>, stop: CancellationToken) -> (Arc<Self>, Touched) {
         let (touches, stream) = mpsc::unbounded();
         let links = Self {
             links: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             touches,
             metrics,
-            writes,
+            connector,
             stop,
         };
         (Arc::new(links), stream)
@@ -280,17 +306,11 @@ impl SiteLinks {
     }
 
     fn open(&self, site: &str, credential: Credential) -> Result<SiteLink, ConnectError> {
-        // The client's own words could repeat parts of the credential.
-        let client = |config| {
-            let builder = ClientBuilder::try_from(config).map_err(|_| ConnectError::Unreadable {
-                problem: "no client can be made with its CA and credential".to_owned(),
-            })?;
-            Ok::<_, ConnectError>(builder.with_layer(&self.writes.layer(Cluster::Site)).build())
-        };
+        let (calls, watches) = self.connector.clients(site, &credential)?;
         Ok(SiteLink {
             name: site.to_owned(),
-            calls: client(credential.for_calls()?)?,
-            watches: client(credential.for_watches()?)?,
+            calls,
+            watches,
             credential,
             epoch: AtomicI64::new(0),
             refused: AtomicBool::new(true),

@@ -1,12 +1,13 @@
 //! What changed at a site, told to the controller of grants: watches of metadata only, and the site's return after an outage.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
+use tokio::time::Instant;
 use zhengyun_crds::marks;
 
 use super::link::SiteLink;
@@ -80,9 +81,11 @@ async fn attend(link: Arc<SiteLink>) {
     let mut pause = Pause::new();
     loop {
         tokio::select! {
+            biased;
             () = link.ended() => return,
             () = link.is_lost() => {
                 tokio::select! {
+                    biased;
                     () = link.ended() => return,
                     () = seek(&link, &mut pause) => link.look_again(),
                 }
@@ -116,6 +119,7 @@ pub(super) async fn follow(link: Arc<SiteLink>, resource: ApiResource) {
     let mut pause = Pause::new();
     loop {
         let event = tokio::select! {
+            biased;
             () = link.ended() => return,
             event = events.next() => event,
         };
@@ -128,6 +132,7 @@ pub(super) async fn follow(link: Arc<SiteLink>, resource: ApiResource) {
             Some(Err(error)) => pause_after(&link, &resource, &error, &mut pause),
         };
         tokio::select! {
+            biased;
             () = link.ended() => return,
             () = tokio::time::sleep(wait) => {}
         }
