@@ -132,12 +132,13 @@ impl std::fmt::Debug for Setup {
 /// When the hub does not answer or a ledger cannot be opened.
 pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
     let Setup { hub, identity, connector, metrics, clock, concurrency } = setup;
-    let watched = start_watches(&hub, clock, &metrics, stop);
     let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
     let system =
         namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
     let (links, touched) = SiteLinks::new(Arc::clone(&metrics), connector, stop.clone());
-    // Controllers subscribe before anything is awaited again, so that no change is missed.
+    // Between the start of the watches and the controllers' subscription nothing is awaited: a list that came back in between
+    // would be told to nobody, and what changed while no operator ran would not be looked at before it changes again.
+    let watched = start_watches(&hub, clock, &metrics, stop);
     let context = Arc::new(Context {
         hub_uid: system.uid().unwrap_or_default(),
         events: Events::new(hub.calls.clone(), &identity, Arc::clone(&metrics)),
