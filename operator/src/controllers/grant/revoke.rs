@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
-use zhengyun_crds::Reason;
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
 use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
+use zhengyun_crds::{GrantPhase, Reason};
 use zhengyun_domain::delivery::desired;
 use zhengyun_domain::grant;
 use zhengyun_domain::ledger::{Change, Charge};
@@ -35,16 +35,11 @@ pub(super) async fn freeze(
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
     // Begun before anything is stopped: whoever resumes knows why the network is denied.
-    let begun = grant::revoking(
-        held,
-        RevokeStep::Frozen,
-        &format!(
-            "frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"
-        ),
-        None,
-        now,
+    let message = format!(
+        "frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"
     );
-    let held = write(api, held, &begun).await?;
+    let begun = |held: &ResourceGrant| grant::revoking(held, RevokeStep::Frozen, &message, None, now);
+    let held = begin(api, held, RevokeStep::Frozen, begun(held)).await?;
     let wanted = desired(&held, &namespace, true);
     let held = intend(api, &held, &wanted).await?;
     watch_kinds(link, &held);
@@ -52,10 +47,25 @@ pub(super) async fn freeze(
     let uid = held.uid().unwrap_or_default();
     let applied = link.freeze(&wanted, &status.inventory, &uid, &namespace).await?;
     let inventory = with_uids(&status.inventory, &applied.inventory);
-    write(api, &held, &ResourceGrantStatus { inventory, ..status }).await?;
+    write(api, &held, &ResourceGrantStatus { inventory, ..begun(&held) }).await?;
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     // Pods that a controller makes again in spite of the quota are looked for meanwhile.
     Ok(Action::requeue(wait.min(Duration::from_secs(30)).max(Duration::from_millis(50))))
+}
+
+/// Writes down that a step begins, once: what a later look found says more, and saying it in turns would have the grant looked at
+/// without end.
+async fn begin(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    step: RevokeStep,
+    begun: ResourceGrantStatus,
+) -> Result<ResourceGrant, StepError> {
+    let under_way = |s: &ResourceGrantStatus| s.phase == Some(GrantPhase::Revoking) && s.step == Some(step);
+    if held.status.as_ref().is_some_and(under_way) {
+        return Ok(held.clone());
+    }
+    Ok(write(api, held, &begun).await?)
 }
 
 pub(super) async fn remove(
@@ -73,7 +83,7 @@ pub(super) async fn remove(
         None,
         now,
     );
-    let held = write(api, held, &begun).await?;
+    let held = begin(api, held, RevokeStep::Removing, begun).await?;
     watch_kinds(link, &held);
     let status = held.status.clone().unwrap_or_default();
     let claims = merged(&status.claims, link.claims(&namespace, &status.inventory).await?);
