@@ -161,7 +161,7 @@ impl LedgerService {
             metrics: Arc::clone(metrics),
             clock: self.clock,
         };
-        let mut writer = Writer::new(object, status, ledger.clone(), receiver, self.lost.clone());
+        let mut writer = Writer::new(object, status, ledger.clone(), receiver, self.lost.clone(), &recovery.pending);
         writer.settle_recovery(recovery.orphaned).await.map_err(|e| taken_over(&e))?;
         tracing::info!(site = name, epoch = ledger.epoch(), pending = recovery.pending.len(), "the ledger is open");
         tokio::spawn(writer.run());

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zhengyun_crds::ledger::{Held, JournalEntry, LedgerStatus, QuarantinedCharge};
 use zhengyun_crds::{ConditionType, Reason};
 use zhengyun_domain::condition::ConditionSet;
-use zhengyun_domain::ledger::{Change, audit_digest};
+use zhengyun_domain::ledger::{Change, Entry, audit_digest};
 
 use super::commit::{CommitError, LedgerObject};
 use super::service::SiteLedger;
@@ -44,8 +44,11 @@ impl Writer {
         ledger: SiteLedger,
         queue: mpsc::Receiver<Command>,
         lost: CancellationToken,
+        pending: &[Entry],
     ) -> Self {
-        let journal = status.journal.iter().map(|e| (e.object.uid.clone(), e.clone())).collect();
+        // Of what a former operator left in the journal only what its object does not show yet is still needed.
+        let is_pending = |e: &&JournalEntry| pending.iter().any(|p| p.object.uid == e.object.uid);
+        let journal = status.journal.iter().filter(is_pending).map(|e| (e.object.uid.clone(), e.clone())).collect();
         Self { object, status, ledger, queue, lost, journal, fence_epoch: None }
     }
 
@@ -113,7 +116,8 @@ impl Writer {
                     }
                 },
                 Command::Acknowledge { uid, sequence } => {
-                    if self.journal.get(&uid).is_some_and(|e| e.sequence == sequence) {
+                    // What shows a later charge than the entry's shows the entry as well.
+                    if self.journal.get(&uid).is_some_and(|e| e.sequence <= sequence) {
                         self.journal.remove(&uid);
                     }
                 }

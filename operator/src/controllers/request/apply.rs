@@ -37,7 +37,12 @@ pub(super) async fn apply(
     now: Timestamp,
 ) -> Outcome {
     let api: Api<ResourceRequest> = context.namespaced(&request.namespace().unwrap_or_default());
+    // The ledger released it, but the operator ended before the request could show that.
+    let outlived = shows_charge(request) && observed.booked.is_zero();
     match plan {
+        Plan::Settled(_) if outlived => {
+            release(context, &api, request, observed, request.status.clone().unwrap_or_default()).await
+        }
         Plan::Settled(wake) => Ok(until(wake, now)),
         Plan::Claim => {
             add_finalizer(&api, request, marks::FINALIZER_CHARGE).await?;
@@ -45,7 +50,16 @@ pub(super) async fn apply(
         }
         Plan::Forget => {
             remove_finalizer(&api, request, marks::FINALIZER_CHARGE).await?;
+            // It will never show what the journal may still say of it.
+            if let Ok(ledger) = context.ledger.site(&request.spec.order.site) {
+                let sequence = ledger.mark().await?;
+                ledger.acknowledge(&request.uid().unwrap_or_default(), sequence).await;
+            }
             Ok(Action::await_change())
+        }
+        Plan::Report { status, judgements } if outlived => {
+            say(context, observed, &judgements).await?;
+            release(context, &api, request, observed, status).await
         }
         Plan::Report { status, judgements } => report(context, &api, request, observed, status, judgements).await,
         Plan::Release(status) => release(context, &api, request, observed, status).await,
@@ -159,8 +173,10 @@ async fn release(
     let ledger = context.ledger.site(&request.spec.order.site)?;
     let change = change(request, observed.department, Charge::zero());
     let uid = change.object.uid.clone();
-    if !ledger.booked(&uid).is_zero() {
-        let sequence = ledger.decide(vec![change]).await?;
+    let booked = !ledger.booked(&uid).is_zero();
+    if booked || shows_charge(request) {
+        // Released before a crash: the present sequence is not before that of the release.
+        let sequence = if booked { ledger.decide(vec![change]).await? } else { ledger.mark().await? };
         status.charge = Some(nothing(&request.spec.order.site, sequence));
         announce(context, request, &status);
         let written = replace_status(api, request, request.status.as_ref(), &status).await?;
@@ -170,6 +186,12 @@ async fn release(
     announce(context, request, &status);
     let written = replace_status(api, request, request.status.as_ref(), &status).await?;
     leave_review(context, request, Some(&written), &[]).await
+}
+
+/// Whether a request shows a charge of its own.
+fn shows_charge(request: &ResourceRequest) -> bool {
+    let charge = request.status.as_ref().and_then(|s| s.charge.as_ref());
+    charge.is_some_and(|c| !c.reserved.is_empty() || !c.granted.is_empty())
 }
 
 /// Row 6 of the life cycle: the grant first, then one commit that moves the charge, then both statuses, then delivery.
