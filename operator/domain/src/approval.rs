@@ -81,6 +81,11 @@ pub struct Evaluation {
     pub outcome: Outcome,
 }
 
+/// What an approval is told that counts: the same words whenever it is told.
+pub fn counts_as(decision: &Decision) -> String {
+    format!("counts as {} of {} at stage {}", decision.verdict, decision.approver, decision.stage)
+}
+
 /// Evaluates the approvals at the open stage, oldest first.
 ///
 /// An approval counts when it is for this stage, this order and this request, was created after the stage opened, and comes
@@ -98,7 +103,7 @@ pub fn evaluate(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Evaluation {
             continue;
         }
         let decision = decision_of(case, candidate.approval);
-        let message = format!("counts as {} of {} at stage {}", decision.verdict, decision.approver, decision.stage);
+        let message = counts_as(&decision);
         judgements.push(Judgement { approval: name, reason: Reason::Counted, message });
         decided = decided.or_else(|| verdict_outcome(&decision));
         counted.push(decision);

@@ -6,7 +6,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::approval::{Approval, ApprovalStatus};
 use zhengyun_crds::{ConditionType, Reason, RequestPhase, ResourceRequest};
-use zhengyun_domain::approval::Judgement;
+use zhengyun_domain::approval::{Judgement, counts_as};
 use zhengyun_domain::condition::ConditionSet;
 
 use super::Context;
@@ -61,9 +61,10 @@ fn plan(approval: &Approval, request: Option<&ResourceRequest>) -> Option<Judgem
         return Some(Judgement { approval: name, reason: Reason::RequestNotFound, message });
     };
     let status = request.status.as_ref();
-    if status.is_some_and(|s| s.decisions.iter().any(|d| Some(&d.uid) == approval.metadata.uid.as_ref())) {
+    let counted = status.and_then(|s| s.decisions.iter().find(|d| Some(&d.uid) == approval.metadata.uid.as_ref()));
+    if let Some(decision) = counted {
         // Counted, but the operator ended before it could say so.
-        return Some(Judgement { approval: name, reason: Reason::Counted, message: "counts".to_owned() });
+        return Some(Judgement { approval: name, reason: Reason::Counted, message: counts_as(decision) });
     }
     match status.and_then(|s| s.phase) {
         Some(RequestPhase::InReview) => None,
