@@ -4,90 +4,23 @@
 //! any department exceed that department's adopted limit, nor the sum over all exceed the adopted capacity. A decision
 //! states the object's new *absolute* charge, so replaying it changes nothing.
 
+mod charge;
 mod recovery;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use zhengyun_crds::ledger::{Charge as ChargeText, ChargedObject};
+use zhengyun_crds::ledger::ChargedObject;
 use zhengyun_crds::request::AncestorEffect;
 
 use crate::amounts::{AmountError, Amounts, Limits};
 use crate::quota::{self, EffectError, LimitBook, QuotaLine};
 use crate::tree::Tree;
 
+pub use charge::Charge;
 pub use recovery::{ObjectRecord, Recovery, audit_digest, recover};
 pub use refusal::Refusal;
-
-/// What one object holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Charge {
-    /// Reserved by a request under review.
-    pub reserved: Amounts,
-    /// Held by a grant.
-    pub granted: Amounts,
-}
-
-impl Charge {
-    /// Nothing.
-    pub const fn zero() -> Self {
-        Self { reserved: Amounts::new(), granted: Amounts::new() }
-    }
-
-    /// A reservation.
-    pub const fn reserved(amounts: Amounts) -> Self {
-        Self { reserved: amounts, granted: Amounts::new() }
-    }
-
-    /// A grant's charge.
-    pub const fn granted(amounts: Amounts) -> Self {
-        Self { reserved: Amounts::new(), granted: amounts }
-    }
-
-    /// Whether it is nothing.
-    pub fn is_zero(&self) -> bool {
-        self.reserved.is_zero() && self.granted.is_zero()
-    }
-
-    /// Reserved and granted together: what limits are held against.
-    ///
-    /// # Errors
-    /// When the sum is beyond what an amount can be.
-    pub fn total(&self) -> Result<Amounts, AmountError> {
-        self.reserved.checked_add(&self.granted)
-    }
-
-    fn plus(&self, other: &Self) -> Result<Self, AmountError> {
-        Ok(Self {
-            reserved: self.reserved.checked_add(&other.reserved)?,
-            granted: self.granted.checked_add(&other.granted)?,
-        })
-    }
-
-    fn minus(&self, other: &Self) -> Result<Self, AmountError> {
-        Ok(Self {
-            reserved: self.reserved.checked_sub(&other.reserved)?,
-            granted: self.granted.checked_sub(&other.granted)?,
-        })
-    }
-
-    /// As text for a custom resource.
-    pub fn to_text(&self) -> ChargeText {
-        ChargeText { reserved: quota::texts(&self.reserved), granted: quota::texts(&self.granted) }
-    }
-
-    /// From the text of a custom resource.
-    ///
-    /// # Errors
-    /// The first field that is not an amount.
-    pub fn from_text(text: &ChargeText) -> Result<Self, quota::FieldError> {
-        Ok(Self {
-            reserved: quota::amounts("reserved", &text.reserved)?,
-            granted: quota::amounts("granted", &text.granted)?,
-        })
-    }
-}
 
 /// A charge in the books.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -45,17 +45,18 @@ pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -
         let books = Books::new(&site, Tree::default(), LimitBook::default());
         let recovery = recover(books, &site, &status, &records).with_context(|| format!("the books of site {site}"))?;
         let digest = audit_digest(&recovery.books, status.sequence);
-        let recorded =
-            Charge::from_text(&status.totals).with_context(|| format!("the totals of the ledger of site {site}"))?;
+        let recorded = Charge::from_text(&status.totals);
         let computed = recovery.books.totals();
-        let agrees = &recorded == computed && status.quarantine.is_empty() && status.held.is_none();
+        let agrees = recorded.as_ref() == Ok(computed) && status.quarantine.is_empty() && status.held.is_none();
         all_agree &= agrees || request.accept.is_some();
         writeln!(
             print,
-            "site {site}: {}; ledger reserved {}, granted {}; requests and grants reserved {}, granted {}; sequence {}, epoch {}, digest {digest}",
+            "site {site}: {}; ledger {}; requests and grants reserved {}, granted {}; sequence {}, epoch {}, digest {digest}",
             if agrees { "balanced" } else { "NOT balanced" },
-            recorded.reserved,
-            recorded.granted,
+            recorded.map_or_else(
+                |error| format!("unreadable ({error})"),
+                |totals| format!("reserved {}, granted {}", totals.reserved, totals.granted)
+            ),
             computed.reserved,
             computed.granted,
             status.sequence,

@@ -36,8 +36,10 @@ pub struct Recovery {
 
 /// Rebuilds the books of a site from a consistent list and the ledger.
 ///
+/// An object holds what the newest decision about it says, whatever order the journal is in.
+///
 /// # Errors
-/// The first text that is not an amount.
+/// The first charge that cannot be read, with the object that it belongs to.
 pub fn recover(
     mut books: Books,
     site: &str,
@@ -48,10 +50,7 @@ pub fn recover(
     let mut ahead = Vec::new();
     for record in objects {
         let Some(own) = record.charge.as_ref().filter(|c| c.site == site) else { continue };
-        let charge = Charge {
-            reserved: crate::quota::amounts("status.charge.reserved", &own.reserved)?,
-            granted: crate::quota::amounts("status.charge.granted", &own.granted)?,
-        };
+        let charge = Charge::read(&own.reserved, &own.granted).map_err(|e| of("status.charge", &record.object, e))?;
         if own.sequence > ledger.sequence {
             ahead.push(format!(
                 "{} {}/{} was charged at sequence {}, the ledger is at {}",
@@ -68,34 +67,24 @@ pub fn recover(
     }
     let mut pending = Vec::new();
     let mut orphaned = Vec::new();
-    for journalled in &ledger.journal {
-        let charge = Charge::from_text(&journalled.charge)?;
-        let entry = Entry {
-            object: journalled.object.clone(),
-            department: journalled.department.clone(),
-            charge,
-            sequence: journalled.sequence,
-        };
-        let uid = &journalled.object.uid;
-        let exists = objects.iter().any(|r| &r.object.uid == uid);
-        if !exists {
-            if !entry.charge.is_zero() {
-                orphaned.push(Change {
-                    object: entry.object.clone(),
-                    department: entry.department.clone(),
-                    charge: Charge::zero(),
-                });
-                entries.insert(uid.clone(), entry);
-            }
-            continue;
-        }
-        if entries.get(uid).is_none_or(|own| own.sequence < entry.sequence) {
+    for entry in newest(ledger)?.into_values() {
+        let uid = entry.object.uid.clone();
+        let exists = objects.iter().any(|r| r.object.uid == uid);
+        if !exists && !entry.charge.is_zero() {
+            orphaned.push(Change {
+                object: entry.object.clone(),
+                department: entry.department.clone(),
+                charge: Charge::zero(),
+            });
+            entries.insert(uid, entry);
+        } else if exists && entries.get(&uid).is_none_or(|own| own.sequence < entry.sequence) {
             pending.push(entry.clone());
-            entries.insert(uid.clone(), entry);
+            entries.insert(uid, entry);
         }
     }
     for quarantined in &ledger.quarantine {
-        let charge = Charge::from_text(&quarantined.charge)?;
+        let charge = Charge::from_text(&quarantined.charge)
+            .map_err(|e| of("ledger status.quarantine charge", &quarantined.object, e))?;
         books.quarantine(&quarantined.department, &format!("{} {}", quarantined.object.kind, quarantined.object.name));
         entries.entry(quarantined.object.uid.clone()).or_insert_with(|| Entry {
             object: quarantined.object.clone(),
@@ -107,10 +96,11 @@ pub fn recover(
     for entry in entries.values().filter(|e| !e.charge.is_zero()) {
         let change =
             Change { object: entry.object.clone(), department: entry.department.clone(), charge: entry.charge.clone() };
-        books
-            .book(&[change], entry.sequence)
-            .map_err(|e| FieldError { field: format!("charge of {}", entry.object.name), cause: e.to_string() })?;
+        books.book(&[change], entry.sequence).map_err(|e| {
+            of("charge", &entry.object, FieldError { field: e.resource.to_string(), cause: e.to_string() })
+        })?;
     }
+    ahead.sort_unstable();
     let held = mismatch(&books, ledger, &ahead);
     if let Some(held) = &held {
         books.hold(Some(held.message.clone()));
@@ -118,26 +108,54 @@ pub fn recover(
     Ok(Recovery { books, pending, orphaned, held })
 }
 
+/// The newest entry of each object in the journal, by UID.
+fn newest(ledger: &LedgerStatus) -> Result<BTreeMap<&str, Entry>, FieldError> {
+    let mut newest: BTreeMap<&str, Entry> = BTreeMap::new();
+    for journalled in &ledger.journal {
+        let entry = Entry {
+            object: journalled.object.clone(),
+            department: journalled.department.clone(),
+            charge: Charge::from_text(&journalled.charge)
+                .map_err(|e| of("ledger status.journal charge", &journalled.object, e))?,
+            sequence: journalled.sequence,
+        };
+        let uid = journalled.object.uid.as_str();
+        if newest.get(uid).is_none_or(|other| other.sequence < entry.sequence) {
+            newest.insert(uid, entry);
+        }
+    }
+    Ok(newest)
+}
+
+/// A fault in a charge, with where it stands and whose it is.
+fn of(place: &str, object: &ChargedObject, error: FieldError) -> FieldError {
+    let ChargedObject { kind, namespace, name, uid: _ } = object;
+    FieldError { field: format!("{kind} {namespace}/{name}: {place}.{}", error.field), cause: error.cause }
+}
+
 fn mismatch(books: &Books, ledger: &LedgerStatus, ahead: &[String]) -> Option<Held> {
-    let recorded = Charge::from_text(&ledger.totals).ok()?;
-    let computed = books.totals();
     if let Some(held) = &ledger.held {
         // Held outlives a restart: only an accepted audit ends it. The digest follows the books.
         return Some(Held { digest: audit_digest(books, ledger.sequence), ..held.clone() });
     }
-    if &recorded == computed && ahead.is_empty() {
+    let recorded = Charge::from_text(&ledger.totals);
+    let computed = books.totals();
+    if recorded.as_ref() == Ok(computed) && ahead.is_empty() {
         return None;
     }
-    let message = if ahead.is_empty() {
-        format!(
-            "the ledger's totals are reserved {}, granted {}, but its requests and grants add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
-            recorded.reserved, recorded.granted, computed.reserved, computed.granted
-        )
-    } else {
-        format!(
+    let message = match recorded {
+        _ if !ahead.is_empty() => format!(
             "objects are ahead of the ledger, as after a restore of the hub: {}; run `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
             ahead.join("; ")
-        )
+        ),
+        Ok(recorded) => format!(
+            "the ledger's totals are reserved {}, granted {}, but its requests and grants add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
+            recorded.reserved, recorded.granted, computed.reserved, computed.granted
+        ),
+        Err(error) => format!(
+            "the ledger's totals cannot be read ({error}), but its requests and grants add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
+            computed.reserved, computed.granted
+        ),
     };
     let reason = if ahead.is_empty() { Reason::TotalsMismatch } else { Reason::HubRestoredToPast };
     Some(Held {

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use zhengyun_crds::ledger::{ChargedObject, JournalEntry, LedgerStatus, ObjectCharge};
+use zhengyun_crds::ledger::{
+    Charge as ChargeText, ChargedObject, Held, JournalEntry, LedgerStatus, ObjectCharge, QuarantinedCharge,
+};
 
 use super::{Books, Change, Charge, ObjectRecord, Refusal, over_limit, recover};
 use crate::amounts::{Amounts, Limit, Limits};
@@ -203,6 +205,70 @@ fn a_journalled_object_that_is_gone_is_released_by_a_further_commit() {
     let recovery = recover(books(), "hohhot", &status, &[]).unwrap();
     assert!(recovery.held.is_none());
     assert_eq!(recovery.orphaned, [reserve("1", "education", "0")]);
+}
+
+/// A status at sequence 7 whose totals are the charge of its one journal entry.
+fn status_of(charge: &ChargeText) -> LedgerStatus {
+    let entry =
+        JournalEntry { sequence: 7, object: object("1"), department: "education".into(), charge: charge.clone() };
+    LedgerStatus { epoch: 1, sequence: 7, totals: charge.clone(), journal: vec![entry], ..LedgerStatus::default() }
+}
+
+fn text(amount: &str) -> ChargeText {
+    ChargeText { reserved: [("cpu".to_owned(), amount.into())].into(), ..ChargeText::default() }
+}
+
+#[test]
+fn totals_that_cannot_be_read_hold_the_books() {
+    let three = Charge::reserved(cpu("3"));
+    let mut status = status_of(&text("3"));
+    status.totals = text("three");
+    let records = [record("1", "education", Some((7, &three)))];
+    let held = recover(books(), "hohhot", &status, &records).unwrap().held.unwrap();
+    assert_eq!(held.reason, "TotalsMismatch");
+    assert!(held.message.contains("cannot be read (reserved.cpu: \"three\" is not a quantity"), "{}", held.message);
+    // And what the books are held for already is not forgotten over it.
+    status.held = Some(Held { reason: "HubRestoredToPast".into(), message: "why".into(), ..Held::default() });
+    let held = recover(books(), "hohhot", &status, &records).unwrap();
+    assert_eq!((held.held.unwrap().reason.as_str(), held.books.held()), ("HubRestoredToPast", Some("why")));
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_named() {
+    let error = |status: &LedgerStatus, records: &[ObjectRecord]| {
+        recover(books(), "hohhot", status, records).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(&status_of(&text("-3")), &[]),
+        "ResourceRequest dept-x/r-1: ledger status.journal charge.reserved.cpu: -3 is below zero, which no charge is"
+    );
+    let quarantined = QuarantinedCharge { object: object("2"), department: "education".into(), charge: text("1n") };
+    let status = LedgerStatus { quarantine: vec![quarantined], ..status_of(&text("3")) };
+    let told = error(&status, &[]);
+    assert!(told.starts_with("ResourceRequest dept-x/r-2: ledger status.quarantine charge.reserved.cpu: "), "{told}");
+    let mut own = record("3", "education", Some((5, &Charge::zero())));
+    own.charge.as_mut().unwrap().granted = [("CPU".to_owned(), "1".into())].into();
+    let told = error(&status_of(&text("3")), &[own]);
+    assert!(told.starts_with("ResourceRequest dept-x/r-3: status.charge.granted.CPU: \"CPU\" cannot name"), "{told}");
+}
+
+#[test]
+fn a_journal_that_names_an_object_twice_means_the_newer_entry() {
+    let mut status = status_of(&text("3"));
+    let released =
+        JournalEntry { sequence: 9, charge: ChargeText::default(), ..status.journal.first().unwrap().clone() };
+    (status.sequence, status.totals) = (9, ChargeText::default());
+    status.journal.push(released);
+    let record = record("1", "education", None);
+    for _ in 0..2 {
+        for records in [&[][..], std::slice::from_ref(&record)] {
+            let recovery = recover(books(), "hohhot", &status, records).unwrap();
+            assert!(recovery.books.totals().is_zero() && recovery.held.is_none(), "{:?}", recovery.held);
+            assert!(recovery.orphaned.is_empty());
+            assert_eq!(recovery.pending.len(), records.len());
+        }
+        status.journal.reverse();
+    }
 }
 
 #[derive(Clone, Debug)]
