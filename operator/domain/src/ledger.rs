@@ -46,6 +46,13 @@ pub struct Change {
     pub charge: Charge,
 }
 
+/// What several departments would grow by in one commit: each is held against its limits beside the others.
+#[derive(Default)]
+struct Growth {
+    subtree: BTreeMap<String, Amounts>,
+    site: Amounts,
+}
+
 /// The books of one site in memory. The ledger's writer is their only user.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
@@ -160,6 +167,8 @@ impl Books {
     /// # Errors
     /// Why not; see [`Refusal`].
     pub fn check(&self, changes: &[Change]) -> Result<(), Refusal> {
+        // What departments before grow by; what one of them gives back makes room for another by a commit of its own.
+        let mut beside = Growth::default();
         for (department, delta) in self.deltas(changes)? {
             let grows = delta.iter().any(|(_, q)| !q.is_negative() && !q.is_zero());
             if !grows {
@@ -171,7 +180,7 @@ impl Books {
             if let Some(object) = self.quarantined.get(&department) {
                 return Err(Refusal::Quarantined { department, object: object.clone(), site: self.site.clone() });
             }
-            self.check_growth(&department, &delta)?;
+            self.check_growth(&department, &delta, &mut beside)?;
         }
         if let Some(why) = &self.held
             && changes.iter().any(|c| self.grows(c).unwrap_or(true))
@@ -186,25 +195,48 @@ impl Books {
     /// # Errors
     /// When a sum is beyond what an amount can be; the books are then as before.
     pub fn book(&mut self, changes: &[Change], sequence: i64) -> Result<(), AmountError> {
+        let mut booked: Vec<(&Change, Option<Entry>)> = Vec::with_capacity(changes.len());
         for change in changes {
-            let before = self.entries.get(&change.object.uid).map(|e| e.charge.clone()).unwrap_or_default();
-            let delta = change.charge.minus(&before)?;
-            let totals = self.totals.plus(&delta)?;
-            self.add_to_subtrees(&change.department, &delta)?;
-            self.totals = totals;
-            if change.charge.is_zero() {
-                self.entries.remove(&change.object.uid);
-            } else {
-                let entry = Entry {
-                    object: change.object.clone(),
-                    department: change.department.clone(),
-                    charge: change.charge.clone(),
-                    sequence,
-                };
-                self.entries.insert(change.object.uid.clone(), entry);
+            match self.book_one(change, sequence) {
+                Ok(before) => booked.push((change, before)),
+                Err(error) => {
+                    for (change, before) in booked.into_iter().rev() {
+                        self.undo(change, before);
+                    }
+                    return Err(error);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Books one change, and returns what was there before.
+    fn book_one(&mut self, change: &Change, sequence: i64) -> Result<Option<Entry>, AmountError> {
+        let before = self.entries.get(&change.object.uid).map(|e| e.charge.clone()).unwrap_or_default();
+        let delta = change.charge.minus(&before)?;
+        let totals = self.totals.plus(&delta)?;
+        self.add_to_subtrees(&change.department, &delta)?;
+        self.totals = totals;
+        if change.charge.is_zero() {
+            return Ok(self.entries.remove(&change.object.uid));
+        }
+        let entry = Entry {
+            object: change.object.clone(),
+            department: change.department.clone(),
+            charge: change.charge.clone(),
+            sequence,
+        };
+        Ok(self.entries.insert(change.object.uid.clone(), entry))
+    }
+
+    /// Takes back a change that was booked. The sums were in range before it, so nothing here can fail.
+    fn undo(&mut self, change: &Change, before: Option<Entry>) {
+        let charge = before.as_ref().map(|entry| entry.charge.clone()).unwrap_or_default();
+        let back = Change { object: change.object.clone(), department: change.department.clone(), charge };
+        self.book_one(&back, 0).ok();
+        if let Some(entry) = before {
+            self.entries.insert(change.object.uid.clone(), entry);
+        }
     }
 
     /// What each node of the department's chain and the site would say to a charge.
@@ -212,18 +244,38 @@ impl Books {
     /// # Errors
     /// When the department has no place, or a sum is too large.
     pub fn effects(&self, department: &str, asked: &Amounts) -> Result<Vec<AncestorEffect>, EffectError> {
+        self.effects_beside(department, asked, &Growth::default())
+    }
+
+    fn effects_beside(
+        &self,
+        department: &str,
+        asked: &Amounts,
+        beside: &Growth,
+    ) -> Result<Vec<AncestorEffect>, EffectError> {
         let mut used = BTreeMap::new();
         for name in self.tree.chain(department)? {
             let total = self.subtree.get(&name).map(Charge::total).transpose()?.unwrap_or_default();
+            let total = beside.subtree.get(&name).map_or(Ok(total.clone()), |growth| total.checked_add(growth))?;
             used.insert(name, total);
         }
-        quota::effects(&self.limits, &self.tree, department, &used, &self.totals.total()?, asked)
+        let used_at_site = self.totals.total()?.checked_add(&beside.site)?;
+        quota::effects(&self.limits, &self.tree, department, &used, &used_at_site, asked)
     }
 
-    fn check_growth(&self, department: &str, delta: &Amounts) -> Result<(), Refusal> {
+    /// Whether a department may grow beside others, and if so, that it does.
+    fn check_growth(&self, department: &str, delta: &Amounts, beside: &mut Growth) -> Result<(), Refusal> {
         let growth: Amounts = delta.iter().filter(|(_, q)| !q.is_negative()).map(|(r, q)| (r.clone(), *q)).collect();
-        let effects = quota::shortfalls(&self.effects(department, &growth)?);
-        if effects.is_empty() { Ok(()) } else { Err(Refusal::DoesNotFit { site: self.site.clone(), effects }) }
+        let effects = quota::shortfalls(&self.effects_beside(department, &growth, beside)?);
+        if !effects.is_empty() {
+            return Err(Refusal::DoesNotFit { site: self.site.clone(), effects });
+        }
+        for name in self.tree.chain(department).map_err(EffectError::from)? {
+            let sum = beside.subtree.entry(name).or_default();
+            *sum = sum.checked_add(&growth)?;
+        }
+        beside.site = beside.site.checked_add(&growth)?;
+        Ok(())
     }
 
     fn grows(&self, change: &Change) -> Result<bool, AmountError> {

@@ -271,6 +271,33 @@ fn a_journal_that_names_an_object_twice_means_the_newer_entry() {
     }
 }
 
+#[test]
+fn departments_that_grow_together_are_held_against_what_they_share() {
+    let mut books = books();
+    let mut limits_ = books.limits().clone();
+    limits_.lines.insert("health".into(), QuotaLine { hard: limits("6"), shared_with_unlisted: false });
+    books.set_limits(limits_);
+    // Each of the two fits under the league's 6 alone.
+    books.check(&[reserve("1", "education", "4"), reserve("2", "health", "2")]).unwrap();
+    let refusal = books.check(&[reserve("1", "education", "4"), reserve("2", "health", "3")]).unwrap_err();
+    assert!(
+        refusal.to_string().starts_with("cpu: the quota of league at hohhot is 6, 4 is used, 3 was asked, short by 1"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_booking_that_fails_half_way_changes_nothing() {
+    let mut books = books();
+    books.book(&[reserve("1", "education", "2"), grant("2", "education", "9223372036854775800")], 1).unwrap();
+    let before = books.clone();
+    let too_much = [reserve("1", "education", "0"), reserve("3", "education", "5"), grant("4", "education", "9")];
+    assert!(books.book(&too_much, 2).is_err());
+    assert_eq!(books.totals(), before.totals());
+    assert_eq!(books.subtree("league"), before.subtree("league"));
+    assert_eq!(books.entries().collect::<Vec<_>>(), before.entries().collect::<Vec<_>>());
+}
+
 #[derive(Clone, Debug)]
 enum Operation {
     Reserve { uid: u8, department: u8, amount: u8 },
