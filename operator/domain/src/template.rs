@@ -14,6 +14,8 @@
 
 mod scan;
 
+use std::io;
+
 use serde_json::{Map, Value};
 
 use crate::expression::{Bindings, CostLimits, Expression, ExpressionError, Meter, Outcome};
@@ -29,7 +31,7 @@ pub struct TemplateLimits {
     pub nodes: usize,
     /// Expressions.
     pub expressions: usize,
-    /// Size of what is rendered, in bytes of text, names and values.
+    /// Size of what is rendered, in bytes of JSON.
     pub rendered_bytes: usize,
     /// Bounds of each expression; its steps are shared by all expressions of one rendering.
     pub cost: CostLimits,
@@ -214,6 +216,11 @@ impl Compiler<'_> {
     }
 }
 
+/// What JSON puts around and between entries, in bytes.
+const BRACKETS: usize = 2;
+const COLON: usize = 1;
+const COMMA: usize = 1;
+
 struct Renderer<'a> {
     bindings: &'a Bindings,
     meter: &'a Meter,
@@ -254,16 +261,21 @@ impl Renderer<'_> {
             }
             Node::List(elements) => {
                 let mut list = Vec::with_capacity(elements.len());
+                self.take_bytes(pointer, BRACKETS)?;
                 for (index, element) in elements.iter().enumerate() {
+                    self.take_bytes(pointer, COMMA)?;
                     list.extend(self.node(element, &pointer_to(pointer, &index.to_string()))?);
                 }
                 Value::Array(list)
             }
             Node::Map(entries) => {
                 let mut map = Map::new();
+                self.take_bytes(pointer, BRACKETS)?;
                 for (key, entry) in entries {
                     let below = pointer_to(pointer, key);
-                    self.take_bytes(&below, key.len())?;
+                    // With what is left out counted, too: a bound need not be reached to the last byte.
+                    self.take(&below, &Value::String(key.clone()))?;
+                    self.take_bytes(&below, COLON + COMMA)?;
                     if let Some(value) = self.node(entry, &below)? {
                         map.insert(key.clone(), value);
                     }
@@ -279,20 +291,33 @@ impl Renderer<'_> {
 
     /// Counts a value into the size of what is rendered.
     fn take(&mut self, pointer: &str, value: &Value) -> Result<(), TemplateError> {
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => self.take_bytes(pointer, 8),
-            Value::String(text) => self.take_bytes(pointer, text.len()),
-            Value::Array(elements) => elements.iter().try_for_each(|element| self.take(pointer, element)),
-            Value::Object(entries) => entries.iter().try_for_each(|(key, entry)| {
-                self.take_bytes(pointer, key.len())?;
-                self.take(pointer, entry)
-            }),
-        }
+        let mut length = Length { bytes: self.bytes, max: self.max_bytes };
+        // Writing fails where the bound is passed, and nowhere else.
+        serde_json::to_writer(&mut length, value).ok();
+        self.bytes = length.bytes;
+        bound(pointer, self.bytes, self.max_bytes, "bytes rendered")
     }
 
     fn take_bytes(&mut self, pointer: &str, bytes: usize) -> Result<(), TemplateError> {
         self.bytes = self.bytes.saturating_add(bytes);
         bound(pointer, self.bytes, self.max_bytes, "bytes rendered")
+    }
+}
+
+/// Counts what is written, up to a bound: quotes, escapes and brackets are stored and sent like everything else.
+struct Length {
+    bytes: usize,
+    max: usize,
+}
+
+impl io::Write for Length {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        self.bytes = self.bytes.saturating_add(written.len());
+        if self.bytes > self.max { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(written.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

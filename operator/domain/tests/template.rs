@@ -128,6 +128,21 @@ fn structure_and_output_are_bounded() {
     assert_eq!(error, "template /1: more than 524288 bytes rendered");
 }
 
+/// Brackets, digits, escapes and quotes are stored and sent as well: the letters alone of each of these would be allowed.
+#[rstest]
+#[case("${parameters.list.map(x, [])}")]
+#[case("${parameters.numbers}")]
+#[case("${parameters.escaped}")]
+#[case("${parameters.quoted}")]
+fn what_is_bounded_is_the_json(#[case] template: &str) {
+    let limits = TemplateLimits { rendered_bytes: 4_000, ..TemplateLimits::default() };
+    let parameters = json!({"list": vec![0; 1_400], "numbers": vec![i64::MAX; 400], "escaped": "\u{1}".repeat(700),
+        "quoted": vec!["a"; 1_001]});
+    let compiled = Template::compile(&json!(template), &["parameters"], &limits).unwrap();
+    let error = compiled.render(&bindings(&parameters)).unwrap_err().to_string();
+    assert_eq!(error, "template /: more than 4000 bytes rendered");
+}
+
 #[test]
 fn all_expressions_together_have_one_budget() {
     let list: Vec<u32> = (0..4000).collect();
