@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use zhengyun_domain::condition::cut;
 
 use crate::problem::{Finding, Noun, Problem};
 use crate::state::AppState;
@@ -39,17 +40,22 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Reads JSON; a wrong field is told with its pointer, broken JSON with its place.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer_of(error.path());
-        let cause = error.into_inner();
-        if cause.is_data() {
-            Problem::invalid(vec![Finding::new(pointer, "Schema", without_place(&cause))])
-        } else {
-            Problem::malformed_body(&cause.to_string())
-        }
-    })?;
+    let value =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| unreadable(error.path(), error.inner()))?;
     reader.end().map_err(|error| Problem::malformed_body(&error.to_string()))?;
     Ok(value)
+}
+
+/// How much of a body its refusal repeats, in bytes: a wrong word may be as long as a body may be.
+const REPEATED_BYTES: usize = 1024;
+
+fn unreadable(path: &serde_path_to_error::Path, cause: &serde_json::Error) -> Problem {
+    if cause.is_data() {
+        let (pointer, message) = (cut(pointer_of(path), REPEATED_BYTES), cut(without_place(cause), REPEATED_BYTES));
+        Problem::invalid(vec![Finding::new(pointer, "Schema", message)])
+    } else {
+        Problem::malformed_body(&cause.to_string())
+    }
 }
 
 /// The message of a decoding error without line and column, which the pointer replaces.

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::openapi::document;
-use crate::testing::{Answered, Door, FakeHub, request};
+use crate::testing::{Answered, Door, FakeHub, a_request, request};
 
 fn is_problem(answer: &Answered, status: StatusCode, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
@@ -54,7 +54,7 @@ async fn every_route_refuses_the_anonymous_and_the_unknown() {
 
 #[tokio::test]
 async fn every_route_hides_a_department_from_those_without_a_role_there() {
-    let hub = FakeHub::with(vec![serde_json::to_value(crate::testing::a_request("finance", "x")).unwrap()]);
+    let hub = FakeHub::with(vec![serde_json::to_value(a_request("finance", "x")).unwrap()]);
     // As the real hub answers whoever may do nothing in a namespace.
     let forbidden = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
     *hub.refuse.lock().unwrap() = Some(forbidden);
@@ -66,7 +66,7 @@ async fn every_route_hides_a_department_from_those_without_a_role_there() {
         if !about_finance || reads_from_hub || path.ends_with("/revocation") {
             continue;
         }
-        let order = json!({"name": "n", "order": crate::testing::a_request("finance", "x").spec.order});
+        let order = json!({"name": "n", "order": a_request("finance", "x").spec.order});
         let answer = door.write(method, "token-zhou", &path, Some("\"x\""), &order).await;
         is_problem(&answer, StatusCode::NOT_FOUND, "not-found");
     }
@@ -109,6 +109,16 @@ async fn bodies_that_cannot_be_read_are_problems() {
     let unknown = send("application/json", json!({"name": "a", "order": {"action": "Creat"}}).to_string()).await;
     is_problem(&unknown, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
     assert_eq!(unknown.body["findings"][0]["pointer"], "/order/action");
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_repeat_a_whole_body() {
+    let door = Door::open(FakeHub::with(vec![]), &[]).await;
+    for body in [json!({"name": "n", "order": "x".repeat(500_000)}), json!({"x".repeat(500_000): 1})] {
+        let refused = door.write(Method::POST, "token-zhang", "/departments/finance/requests", None, &body).await;
+        is_problem(&refused, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+        assert!(refused.body.to_string().len() < 5_000, "{} bytes", refused.body.to_string().len());
+    }
 }
 
 #[tokio::test]
