@@ -1,12 +1,14 @@
 //! Reading requests: bodies, paths and queries whose refusals are problems, never plain text.
 
+mod survey;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed as _};
 use zhengyun_domain::condition::cut;
 
 use crate::problem::{Finding, Noun, Problem};
@@ -39,11 +41,13 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads JSON; a wrong field is told with its pointer, broken JSON with its place.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut track = serde_path_to_error::Track::new();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value =
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| unreadable(error.path(), error.inner()))?;
+    let surveyed = survey::Survey::new().deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
+    surveyed.map_err(|cause| unreadable(&track.path(), &cause))?;
     reader.end().map_err(|error| Problem::malformed_body(&error.to_string()))?;
-    Ok(value)
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
+        .map_err(|error| unreadable(error.path(), error.inner()))
 }
 
 /// How much of a body its refusal repeats, in bytes: a wrong word may be as long as a body may be.
@@ -201,6 +205,8 @@ mod tests {
     #[rstest]
     #[case(r#"{"items": [{"count": 1}]"#, Code::MalformedRequest, None)]
     #[case(r#"{"items": []} x"#, Code::MalformedRequest, None)]
+    #[case(r#"{"items": [], "items": []}"#, Code::Invalid, Some(""))]
+    #[case(r#"{"items": [{"a": [{"b": {"c": 1, "\u0063": 2}}]}]}"#, Code::Invalid, Some("/items/0/a/0/b"))]
     #[case("", Code::MalformedRequest, None)]
     #[case(r#"{"items": [{"count": 1}, {"count": "two"}]}"#, Code::Invalid, Some("/items/1/count"))]
     #[case(r#"{"items": [{"count": 99999999999}]}"#, Code::Invalid, Some("/items/0/count"))]

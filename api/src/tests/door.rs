@@ -111,6 +111,44 @@ async fn bodies_that_cannot_be_read_are_problems() {
     assert_eq!(unknown.body["findings"][0]["pointer"], "/order/action");
 }
 
+/// At 128 levels the decoders of lists give up, and then on the whole list: what is stored must stay well below.
+#[tokio::test]
+async fn what_would_be_too_deep_in_a_list_is_refused() {
+    let door = Door::open(FakeHub::with(vec![]), &[]).await;
+    let order = a_request("finance", "x").spec.order;
+    let text = json!({"name": "deep", "order": order}).to_string();
+    let send = async |levels: usize| {
+        let nested = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        let body = text.replace(r#""cpu":"2""#, &format!(r#""cpu":{nested}"#));
+        let request = request(Method::POST, "token-zhang", "/departments/finance/requests");
+        door.send(request.header("content-type", "application/json").body(Body::from(body)).unwrap()).await
+    };
+    for levels in [28, 119, 120, 122] {
+        let refused = send(levels).await;
+        is_problem(&refused, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+        assert_eq!(refused.body["findings"][0]["message"], "it is nested deeper than 32 levels");
+        assert!(
+            refused.body["findings"][0]["pointer"].as_str().unwrap().starts_with("/order/items/0/parameters/cpu/0/0")
+        );
+    }
+    is_problem(&send(100_000).await, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+    assert!(door.hub.written_by.lock().unwrap().is_empty());
+    assert_eq!(send(27).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn what_a_body_says_twice_is_refused() {
+    let door = Door::open(FakeHub::with(vec![]), &[]).await;
+    let text = json!({"name": "twice", "order": a_request("finance", "x").spec.order}).to_string();
+    let body = text.replace(r#""cpu":"2""#, r#""cpu":"2","cp\u0075":"4""#);
+    let request = request(Method::POST, "token-zhang", "/departments/finance/requests");
+    let refused = door.send(request.header("content-type", "application/json").body(Body::from(body)).unwrap()).await;
+    is_problem(&refused, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+    assert_eq!(refused.body["findings"][0]["pointer"], "/order/items/0/parameters");
+    assert_eq!(refused.body["findings"][0]["message"], "the field `cpu` is there twice");
+    assert!(door.hub.written_by.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_refusal_does_not_repeat_a_whole_body() {
     let door = Door::open(FakeHub::with(vec![]), &[]).await;
