@@ -59,6 +59,8 @@ pub fn phase(grant: &ResourceGrant) -> GrantPhase {
 /// When the hub does not answer or the grant changed meanwhile. A site that does not answer is a condition, not an error.
 pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Outcome {
     let now = context.clock.now();
+    let charge = cached.status.as_ref().and_then(|s| s.charge.as_ref());
+    super::request::shown(&context, &cached.spec.site, cached.uid(), charge).await;
     match grant::task(&cached, now) {
         Task::Rest => return rest(&context, &cached).await,
         Task::AwaitCharge => return Ok(Action::await_change()),

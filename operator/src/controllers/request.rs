@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use zhengyun_crds::ledger::ChargedObject;
+use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
 use zhengyun_crds::{RequestPhase, ResourceRequest};
 use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::request::plan;
@@ -40,12 +40,21 @@ pub fn phase(request: &ResourceRequest) -> RequestPhase {
 /// When the hub or the ledger does not answer, or the request changed meanwhile.
 pub async fn reconcile(context: Arc<Context>, request: Arc<ResourceRequest>) -> Outcome {
     let namespace = request.namespace().unwrap_or_default();
+    shown(&context, &request.spec.order.site, request.uid(), request.status.as_ref().and_then(|s| s.charge.as_ref()))
+        .await;
     // A tombstone with nothing in the books has nothing more to say; it is not worth a look at its surroundings.
     let facts = observe::observe(&context, &request, &namespace).await?;
     let now = context.clock.now();
     let observed = facts.observed(&request);
     let plan = plan(&observed, now);
     apply::apply(&context, &request, &observed, plan, now).await
+}
+
+/// Tells the ledger which charge an object shows: whoever wrote it may not have heard that it was written.
+pub(super) async fn shown(context: &Context, site: &str, uid: Option<String>, charge: Option<&ObjectCharge>) {
+    if let (Ok(ledger), Some(uid), Some(charge)) = (context.ledger.site(site), uid, charge) {
+        ledger.acknowledge(&uid, charge.sequence).await;
+    }
 }
 
 /// Waits for a change, or until a time.
