@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
 use zhengyun_crds::approval::{Approval, ApprovalStatus};
 use zhengyun_crds::{ConditionType, Reason, RequestPhase, ResourceRequest};
 use zhengyun_domain::approval::{Judgement, counts_as};
@@ -22,9 +22,19 @@ pub async fn reconcile(context: Arc<Context>, approval: Arc<Approval>) -> Outcom
         return Ok(Action::await_change());
     }
     let namespace = approval.namespace().unwrap_or_default();
-    let requests: Api<ResourceRequest> = context.namespaced(&namespace);
-    let request = requests.get_opt(&approval.spec.request).await?;
-    let Some(judgement) = plan(&approval, request.as_ref()) else { return Ok(Action::await_change()) };
+    let name = &approval.spec.request;
+    // While the request is under review it judges by itself, and what counted counts: that much an older state tells as well.
+    let cached = context.watches.requests.get_in(&namespace, name);
+    let sure = cached.as_deref().map(|request| plan(&approval, Some(request)));
+    let judgement = match sure {
+        Some(None) => return Ok(Action::await_change()),
+        Some(Some(judgement)) if judgement.reason == Reason::Counted => judgement,
+        _ => {
+            let fresh = context.namespaced::<ResourceRequest>(&namespace).get_opt(name).await?;
+            let Some(judgement) = plan(&approval, fresh.as_ref()) else { return Ok(Action::await_change()) };
+            judgement
+        }
+    };
     judge(&context, &approval, &judgement).await?;
     Ok(Action::await_change())
 }
@@ -34,19 +44,24 @@ pub async fn reconcile(context: Arc<Context>, approval: Arc<Approval>) -> Outcom
 /// # Errors
 /// When the hub does not take a status.
 pub async fn left_behind(context: &Context, request: &ResourceRequest, judged: &[Judgement]) -> kube::Result<()> {
-    let namespace = request.namespace();
-    for approval in context.watches.approvals.all() {
-        let of_request = approval.namespace() == namespace && approval.spec.request == request.name_any();
-        let said = approval.status.as_ref().is_some_and(|s| !s.conditions.is_empty())
-            || judged.iter().any(|j| j.approval == approval.name_any());
-        if of_request
-            && !said
+    for approval in untold(context, request) {
+        if !judged.iter().any(|j| j.approval == approval.name_any())
             && let Some(judgement) = plan(&approval, Some(request))
         {
             judge(context, &approval, &judgement).await?;
         }
     }
     Ok(())
+}
+
+/// Approvals of a request that were not told yet whether they count.
+pub fn untold(context: &Context, request: &ResourceRequest) -> Vec<Arc<Approval>> {
+    let (namespace, name) = (request.metadata.namespace.as_ref(), request.metadata.name.as_ref());
+    context.watches.approvals.matching(|approval| {
+        approval.metadata.namespace.as_ref() == namespace
+            && Some(&approval.spec.request) == name
+            && approval.status.as_ref().is_none_or(|s| s.conditions.is_empty())
+    })
 }
 
 /// A request under review judges its approvals itself.

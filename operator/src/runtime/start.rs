@@ -255,6 +255,7 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
     let (by_departments, by_sites, by_quotas) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
     let (by_requests, by_grants) = (quotas_above(context), quotas_above(context));
     let (for_departments, for_items) = (Arc::clone(context), Arc::clone(context));
+    let for_approvals = Arc::clone(context);
     let (for_systems, for_sites) = (Arc::clone(context), Arc::clone(context));
     AllTriggers {
         departments: Triggers::own(&w.departments)
@@ -276,7 +277,13 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
         items: Triggers::own(&w.items),
         systems: Triggers::own(&w.systems),
         policies: Triggers::own(&w.policies),
-        approvals: Triggers::own(&w.approvals),
+        // The request tells its approvals what they count for; one that did not hear it asks when the request has moved on.
+        approvals: Triggers::own(&w.approvals).on_facts(&w.requests, controllers::request::phase, move |request| {
+            controllers::approval::untold(&for_approvals, &request)
+                .into_iter()
+                .map(|a| ObjectRef::from_obj(a.as_ref()))
+                .collect::<Vec<_>>()
+        }),
         requests: Triggers::own(&w.requests)
             .on(&w.approvals, |a| [ObjectRef::new(&a.spec.request).within(&a.namespace().unwrap_or_default())])
             .on(&w.grants, |g| {

@@ -62,6 +62,14 @@ impl<K: Kind> Watched<K> {
         all
     }
 
+    /// Those that are wanted, by namespace and name.
+    pub fn matching(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let mut found = self.store.state_filter(wanted);
+        found
+            .sort_unstable_by(|a, b| (&a.meta().namespace, &a.meta().name).cmp(&(&b.meta().namespace, &b.meta().name)));
+        found
+    }
+
     /// A cluster-scoped object as last seen.
     pub fn get(&self, name: &str) -> Option<Arc<K>> {
         self.store.get(&ObjectRef::new(name))
