@@ -80,6 +80,11 @@ impl FakeHub {
         self.events.release();
     }
 
+    /// How many things happened at it so far.
+    pub(crate) fn revision(&self) -> usize {
+        self.events.revision()
+    }
+
     pub(crate) fn object(&self, place: &str) -> Option<Value> {
         self.objects.lock().unwrap().get(place).cloned()
     }

@@ -6,6 +6,8 @@
 //! written beneath `user` and `cluster`, errors tell the fields and no values.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
