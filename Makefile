@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
+.PHONY: prove prove-full help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ chart-test: ## builds the pinned helm, lints the charts, finds drift in deploy/
 
 test: ## all tests; FAST=1 only the pure ones and the CRD lint (3 minutes)
 	@tests/run $(if $(FAST),--fast)
+
+prove: ## every fault on the simulated world, at most 30 minutes; REPLAY='PLAN' plays one, ARGS="--class crash"
+	@tests/prove $(if $(REPLAY),--replay '$(REPLAY)') $(ARGS)
+
+prove-full: ## the same to the end: every plan, 2,000 pairs for each workload
+	@tests/prove --minutes 6000 --pairs 2000 $(ARGS)
 
 prove-fuzz: ## what strangers can send, tried in masses: CASES=50000 of each target
 	@tests/prove-fuzz $(CASES)

@@ -81,6 +81,13 @@ pub(super) async fn install_schemas(site: &Client, schemas: &Path) -> Result<()>
     install::apply(site, objects).await
 }
 
+/// Gives an in-memory site what a lab site has: the same schemas and classes.
+pub async fn install_simulated(site: &Client) -> Result<()> {
+    let assets = super::assets::Assets::find()?;
+    install_schemas(site, &assets.schemas).await?;
+    install_classes(site).await
+}
+
 /// Gives a site the storage and bucket classes that the simulated provisioner serves.
 pub(super) async fn install_classes(site: &Client) -> Result<()> {
     let storage_class = |name: &str, policy: &str, default: &str| {

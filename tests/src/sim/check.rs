@@ -1,0 +1,161 @@
+//! The checker: what must be true after every single write, told from the record alone.
+//!
+//! It knows nothing of the operator's code: it reads objects as they were stored, in the order in which they were stored, with
+//! arithmetic of its own. Each invariant is one function that sees the world just before and just after a write.
+
+mod amount;
+mod books;
+mod chain;
+mod conduct;
+mod sites;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::run::Standing;
+use crate::apiserver::{Commit, Key, Verb};
+
+/// Something that should not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// After which write, counted from the run's first; none for the end.
+    pub after: Option<usize>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Violation {
+    /// It does not come to its end.
+    pub fn liveness(what: String) -> Self {
+        Self { invariant: "Liveness", after: None, what }
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.invariant)?;
+        if let Some(after) = self.after {
+            write!(f, " after write {after}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// Invariants that are checked after every write: name, and what it says of one.
+const RULES: &[(&str, fn(&View<'_>) -> Vec<String>)] = &[
+    ("I1", books::no_oversell),
+    ("I1", books::totals_are_sums),
+    ("I1", books::counts_only_rise),
+    ("I2", chain::one_grant),
+    ("I3", chain::approved),
+    ("I4", sites::zero_before_release),
+    ("I4", sites::nothing_after_the_end),
+    ("I5", sites::no_orphan),
+    ("I6", state::legal),
+    ("I7", state::observed),
+    ("I8", conduct::deletes_are_guarded),
+    ("I11", conduct::stays_in_place),
+    ("I12", sites::no_older_epoch),
+    ("I13", conduct::no_secret_told),
+];
+
+/// Names of all invariants, for tables.
+pub const INVARIANTS: [&str; 13] =
+    ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "Liveness"];
+
+/// The world around one write.
+struct View<'a> {
+    /// Everything just before it.
+    before: &'a Standing,
+    /// Everything just after it.
+    after: &'a Standing,
+    /// The write.
+    commit: &'a Commit,
+}
+
+impl View<'_> {
+    /// Whether the write is to a kind of ours on the hub.
+    fn is_hub(&self, plural: &str) -> bool {
+        self.commit.cluster == "hub" && self.commit.key.group == "zhengyun.io" && self.commit.key.plural == plural
+    }
+
+    /// What the written object says at a pointer, before and after.
+    fn change(&self, pointer: &str) -> (Option<&Value>, Option<&Value>) {
+        let before = self.commit.before.as_ref().and_then(|b| b.pointer(pointer));
+        let after = (self.commit.verb != Verb::Delete).then(|| self.commit.after.pointer(pointer)).flatten();
+        (before, after)
+    }
+}
+
+/// Objects of a kind on the hub.
+fn on_hub<'a>(standing: &'a Standing, plural: &str) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+    let from = (
+        "hub".to_owned(),
+        Key {
+            group: "zhengyun.io".to_owned(),
+            plural: plural.to_owned(),
+            namespace: String::new(),
+            name: String::new(),
+        },
+    );
+    let plural = plural.to_owned();
+    standing
+        .range(from..)
+        .take_while(move |((cluster, key), _)| cluster == "hub" && key.group == "zhengyun.io" && key.plural == plural)
+        .map(|((_, key), object)| (key, object.as_ref()))
+}
+
+/// Text at a pointer; empty if there is none.
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number at a pointer; 0 if there is none.
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// A label; empty if there is none.
+fn label<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.pointer("/metadata/labels").and_then(|l| l.get(name)).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Checks a record that begins at a standing world.
+pub(super) fn check(begin: &Standing, journal: &[Arc<Commit>]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut before = begin.clone();
+    let mut after = begin.clone();
+    for (index, commit) in journal.iter().enumerate() {
+        put(&mut after, commit);
+        let view = View { before: &before, after: &after, commit };
+        for (invariant, rule) in RULES {
+            found.extend(rule(&view).into_iter().map(|what| Violation {
+                invariant,
+                after: Some(index),
+                what: format!(
+                    "{what} (write by {} of {:?} {} at {})",
+                    commit.agent, commit.verb, commit.key, commit.cluster
+                ),
+            }));
+        }
+        put(&mut before, commit);
+    }
+    found.extend(chain::at_the_end(&before).into_iter().map(|what| Violation { invariant: "I2", after: None, what }));
+    found
+}
+
+fn put(standing: &mut Standing, commit: &Arc<Commit>) {
+    let key = (commit.cluster.clone(), commit.key.clone());
+    match commit.verb {
+        Verb::Delete => standing.remove(&key),
+        Verb::Create | Verb::Update => standing.insert(key, Arc::clone(&commit.after)),
+    };
+}
+
+/// A map of amounts as exact numbers.
+type Sums = BTreeMap<String, i128>;

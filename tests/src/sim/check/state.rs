@@ -1,0 +1,90 @@
+//! I6, only legal transitions; I7, what was observed is what there was.
+
+use serde_json::Value;
+
+use super::{View, number, text};
+use crate::apiserver::Verb;
+
+/// From, to: the life cycle as the documents tell it.
+const REQUESTS: &[(&str, &str)] = &[
+    ("", "Draft"),
+    ("", "InReview"),
+    ("", "Approved"),
+    ("", "Withdrawn"),
+    ("Draft", "InReview"),
+    ("Draft", "Approved"),
+    ("Draft", "Withdrawn"),
+    ("Draft", "Expired"),
+    ("InReview", "Approved"),
+    ("InReview", "ReturnedForCorrection"),
+    ("InReview", "Rejected"),
+    ("InReview", "Withdrawn"),
+    ("InReview", "Expired"),
+    ("ReturnedForCorrection", "InReview"),
+    ("ReturnedForCorrection", "Approved"),
+    ("ReturnedForCorrection", "Withdrawn"),
+    ("ReturnedForCorrection", "Expired"),
+    ("Approved", "Applied"),
+    ("Approved", "Withdrawn"),
+];
+const GRANTS: &[(&str, &str)] = &[
+    ("", "Pending"),
+    ("", "Provisioning"),
+    ("Pending", "Provisioning"),
+    ("Provisioning", "InService"),
+    ("Provisioning", "Revoking"),
+    ("InService", "Revoking"),
+    ("Revoking", "Provisioning"),
+    ("Revoking", "Revoked"),
+];
+
+pub(super) fn legal(view: &View<'_>) -> Vec<String> {
+    let table = if view.is_hub("resourcerequests") {
+        REQUESTS
+    } else if view.is_hub("resourcegrants") {
+        GRANTS
+    } else {
+        return Vec::new();
+    };
+    if view.commit.verb == Verb::Delete {
+        return Vec::new();
+    }
+    let from = view.commit.before.as_ref().map(|b| text(b, "/status/phase")).unwrap_or_default();
+    let to = text(&view.commit.after, "/status/phase");
+    if from == to || table.contains(&(from, to)) { Vec::new() } else { vec![format!("from {from:?} to {to:?}")] }
+}
+
+pub(super) fn observed(view: &View<'_>) -> Vec<String> {
+    let ours =
+        view.commit.cluster == "hub" && view.commit.key.group == "zhengyun.io" && view.commit.verb == Verb::Update;
+    let (before, after) = view.change("/status");
+    if !ours || before == after {
+        return Vec::new();
+    }
+    let generation = number(&view.commit.after, "/metadata/generation");
+    let seen = number(&view.commit.after, "/status/observedGeneration");
+    let was = view.commit.before.as_ref().map(|b| number(b, "/status/observedGeneration")).unwrap_or_default();
+    let mut wrong = Vec::new();
+    if seen > generation {
+        wrong.push(format!("it observed generation {seen} of {generation}"));
+    }
+    if seen < was {
+        wrong.push(format!("observedGeneration falls from {was} to {seen}"));
+    }
+    let ready_of = |object: &'_ Value| -> Option<Value> {
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+        conditions.into_iter().flatten().find(|c| text(c, "/type") == "Ready").cloned()
+    };
+    // One that is carried along says itself which generation it speaks of.
+    let former = view.commit.before.as_ref().and_then(|b| ready_of(b));
+    let ready = ready_of(&view.commit.after).filter(|r| former.as_ref() != Some(r));
+    let spoken = ready.as_ref().filter(|r| text(r, "/status") == "True").map(|r| number(r, "/observedGeneration"));
+    // The ledger's spec is an administrator's word, which the operator answers by itself.
+    if let Some(spoken) = spoken
+        && spoken != generation
+        && view.commit.key.plural != "ledgers"
+    {
+        wrong.push(format!("Ready=True speaks of generation {spoken}, there is {generation}"));
+    }
+    wrong
+}

@@ -1,0 +1,194 @@
+//! Plans: which faults happen in a run, and how a plan is written on a command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// When, around one request, the operator ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Moment {
+    /// Before it is sent: nothing of it takes place.
+    Before,
+    /// After it took place, before its answer arrives. Requests under way beside it are lost.
+    After,
+    /// After its answer arrived. Requests under way beside it still take place, later: after the next operator took over.
+    Answered,
+}
+
+impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::Answered];
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Trouble {
+    /// 409 without reason.
+    Conflict,
+    /// 429 with Retry-After.
+    TooMany,
+    /// 500.
+    Internal,
+    /// 503.
+    Unavailable,
+    /// 504 although it took place.
+    TimeoutAfter,
+    /// No answer, and it did not take place.
+    Silence,
+    /// The connection breaks before it took place.
+    Reset,
+    /// It took place, but the answer breaks off.
+    Truncated,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+}
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Conflict,
+        Self::TooMany,
+        Self::Internal,
+        Self::Unavailable,
+        Self::TimeoutAfter,
+        Self::Silence,
+        Self::Reset,
+        Self::Truncated,
+        Self::Unauthorized,
+        Self::Forbidden,
+    ];
+}
+
+/// What goes wrong with one watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WatchTrouble {
+    /// It ends after its first event.
+    Dropped,
+    /// It ends with 410 after its first event, and everything is listed anew.
+    Gone,
+    /// It shows nothing for a minute, then everything.
+    Late,
+    /// It shows nothing for ten minutes, then everything.
+    VeryLate,
+}
+
+impl WatchTrouble {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Dropped, Self::Gone, Self::Late, Self::VeryLate];
+}
+
+/// One fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The operator ends at its n-th write, counted over all operators of the run; another one starts after the lease ran out.
+    Crash(u64, Moment),
+    /// Something goes wrong with the n-th call.
+    Call(u64, Trouble),
+    /// Something goes wrong with the n-th watch.
+    Watch(u64, WatchTrouble),
+    /// At the n-th write the operator stands still for half a minute; another one takes over meanwhile, without an election.
+    Pause(u64),
+}
+
+/// What goes wrong in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Plan {
+    /// Workload.
+    pub workload: String,
+    /// Seed of the pauses between requests.
+    pub seed: u64,
+    /// Faults.
+    pub faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    pub fn calm(workload: &str, seed: u64) -> Self {
+        Self { workload: workload.to_owned(), seed, faults: Vec::new() }
+    }
+
+    /// With one more fault.
+    #[must_use]
+    pub fn with(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(at, moment) => write!(f, "crash:{at}:{moment:?}"),
+            Self::Call(at, trouble) => write!(f, "call:{at}:{trouble:?}"),
+            Self::Watch(at, trouble) => write!(f, "watch:{at}:{trouble:?}"),
+            Self::Pause(at) => write!(f, "pause:{at}"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.workload, self.seed)?;
+        self.faults.iter().try_for_each(|fault| write!(f, "+{fault}"))
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is no fault; write crash:N:Before|After|Answered, call:N:TROUBLE, watch:N:TROUBLE or pause:N"
+            )
+        };
+        let parts: Vec<&str> = text.split(':').collect();
+        let number = |n: &str| n.parse().map_err(|_| wrong());
+        fn named<T: Copy + fmt::Debug>(all: &[T], name: &str) -> Option<T> {
+            all.iter().copied().find(|t| format!("{t:?}") == name)
+        }
+        match parts.as_slice() {
+            ["crash", at, moment] => Ok(Self::Crash(number(at)?, named(&Moment::ALL, moment).ok_or_else(wrong)?)),
+            ["call", at, trouble] => Ok(Self::Call(number(at)?, named(&Trouble::ALL, trouble).ok_or_else(wrong)?)),
+            ["watch", at, trouble] => {
+                Ok(Self::Watch(number(at)?, named(&WatchTrouble::ALL, trouble).ok_or_else(wrong)?))
+            }
+            ["pause", at] => Ok(Self::Pause(number(at)?)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl FromStr for Plan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (head, faults) = text.split_once('+').unwrap_or((text, ""));
+        let (workload, seed) =
+            head.split_once('@').ok_or_else(|| format!("{text:?} is no plan; write WORKLOAD@SEED+FAULT+FAULT"))?;
+        let seed = seed.parse().map_err(|_| format!("{seed:?} is no seed; write a number"))?;
+        let faults = faults.split('+').filter(|f| !f.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { workload: workload.to_owned(), seed, faults })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Moment, Plan, Trouble, WatchTrouble};
+
+    #[test]
+    fn a_plan_reads_as_it_is_written() {
+        let plan = Plan::calm("deliver", 7)
+            .with(Fault::Crash(3, Moment::After))
+            .with(Fault::Call(9, Trouble::TimeoutAfter))
+            .with(Fault::Watch(2, WatchTrouble::Gone))
+            .with(Fault::Pause(4));
+        assert_eq!(plan.to_string(), "deliver@7+crash:3:After+call:9:TimeoutAfter+watch:2:Gone+pause:4");
+        assert_eq!(plan.to_string().parse::<Plan>(), Ok(plan));
+        assert_eq!("deliver@7".parse::<Plan>(), Ok(Plan::calm("deliver", 7)));
+        for wrong in ["deliver", "deliver@x", "deliver@7+crash:3", "deliver@7+crash:3:Never", "deliver@7+boom:1"] {
+            assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
+        }
+    }
+}

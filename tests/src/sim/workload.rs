@@ -1,0 +1,116 @@
+//! Workloads: short scripts of what people do. Each must come to the same end whatever happens to operators meanwhile.
+
+mod lives;
+mod quotas;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+
+/// A script's progress.
+pub type Play<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// What of an end is the same whatever happens meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Everything: what stands, and how often each thing was made and removed.
+    Exactly,
+    /// What stands; how much was made before it was removed depends on who was quicker.
+    Standing,
+    /// Only what the script itself waits for; who wins a race depends on who was quicker.
+    AsTold,
+}
+
+/// One workload.
+#[derive(Clone, Copy)]
+pub struct Workload {
+    /// Name, in plans.
+    pub name: &'static str,
+    /// What happens.
+    pub about: &'static str,
+    /// What of its end is always the same.
+    pub ends: Ends,
+    /// The script.
+    pub play: for<'a> fn(&'a Stage) -> Play<'a>,
+}
+
+impl std::fmt::Debug for Workload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workload").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+macro_rules! workloads {
+    ($($name:literal $ends:ident $about:literal $play:path;)*) => {
+        /// Every workload.
+        pub const ALL: &[Workload] = &[$(Workload { name: $name, about: $about, ends: Ends::$ends, play: |stage| Box::pin($play(stage)) }),*];
+    };
+}
+
+workloads! {
+    "deliver" Exactly "a request is approved and delivered" lives::deliver;
+    "correct" Exactly "a request is returned, corrected, approved and delivered" lives::correct;
+    "refuse" Exactly "one request is rejected, another one withdrawn" lives::refuse;
+    "revoke" Exactly "a grant is delivered and revoked to zero" lives::revoke;
+    "hasty" Standing "a grant is revoked while it is being delivered" lives::hasty;
+    "cut-off" Exactly "a grant is revoked while its site is cut off, which comes back later" lives::cut_off;
+    "last-unit" AsTold "two requests ask for what is there once" quotas::last_unit;
+    "again" Exactly "a refused request is deleted and made again under its name, for less" lives::again;
+    "quota-cut" Exactly "a quota is cut below what is used, and raised again" quotas::cut;
+    "move" Exactly "a department is moved to another parent" quotas::move_department;
+    "bad-object" Exactly "a template holds an object that the site refuses" lives::bad_object;
+    "auto" Exactly "a request needs no approval" lives::auto;
+}
+
+/// The workload of a name.
+pub fn named(name: &str) -> Option<&'static Workload> {
+    ALL.iter().find(|w| w.name == name)
+}
+
+/// What a department orders: a space, of this many cores.
+pub(super) fn order(system: &str, class: &str, cpu: &str) -> Value {
+    json!({
+        "action": "Create", "system": system, "site": "hohhot", "class": class, "justification": "simulated",
+        "items": [{ "item": "container-space", "name": "space", "parameters": { "cpu": cpu, "memory": "1Gi" } }]
+    })
+}
+
+/// What ends a grant.
+pub(super) fn revocation(grant: &str) -> Value {
+    json!({ "action": "Revoke", "site": "hohhot", "grant": grant, "justification": "simulated", "class": "Test" })
+}
+
+/// Approval policies of the simulated world beside those that are shipped: short ways, for runs are many.
+pub(super) fn policies() -> Vec<Value> {
+    let policy = |name: &str, matching: &str, rest: Value| {
+        let mut spec = json!({
+            "displayNames": { "zh-CN": { "full": "模拟用流程" }, "en": { "full": name } },
+            "match": matching, "priority": 900, "confirm": "Auto"
+        });
+        if let (Some(spec), Some(rest)) = (spec.as_object_mut(), rest.as_object()) {
+            spec.extend(rest.clone());
+        }
+        json!({ "apiVersion": "zhengyun.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": { "name": name }, "spec": spec })
+    };
+    vec![
+        policy(
+            "sim-create",
+            "request.action == 'Create' && request.class == 'Test'",
+            json!({ "stages": [{ "name": "department" }], "holdSeconds": 0 }),
+        ),
+        policy(
+            "sim-auto",
+            "request.action == 'Create' && request.class == 'Temporary'",
+            json!({ "autoApprove": { "basis": "a simulation" }, "holdSeconds": 0 }),
+        ),
+        policy(
+            "sim-revoke",
+            "request.action == 'Revoke'",
+            json!({ "stages": [{ "name": "department" }], "holdSeconds": 1 }),
+        ),
+    ]
+}

@@ -1,0 +1,49 @@
+//! A slice of the campaigns on every change: every workload undisturbed, twice the same, and disturbed by a selection of plans.
+
+use anyhow::{Result, ensure};
+use zhengyun_tests::sim::base::Base;
+use zhengyun_tests::sim::campaign::{self, Class, Options};
+use zhengyun_tests::sim::plan::Plan;
+use zhengyun_tests::sim::run::{Report, run};
+use zhengyun_tests::sim::workload;
+
+fn record(report: &Report) -> Vec<String> {
+    // Events are named after the wall clock by the library that writes them.
+    let told = report.journal.iter().filter(|c| c.key.plural != "events");
+    told.map(|c| format!("{} {} {:?} {} {} {}", c.at, c.agent, c.verb, c.cluster, c.key, c.after)).collect()
+}
+
+#[test]
+fn the_same_plan_gives_the_same_record_write_for_write() -> Result<()> {
+    let (one, two) = (Base::establish()?, Base::establish()?);
+    for text in ["revoke@7", "cut-off@3+crash:20:After", "hasty@5+crash:9:Answered+call:40:Silence"] {
+        let plan: Plan = text.parse().map_err(anyhow::Error::msg)?;
+        let (first, second) = (record(&run(&one, &plan)?), record(&run(&two, &plan)?));
+        let differs = first.iter().zip(&second).find(|(a, b)| a != b);
+        ensure!(differs.is_none() && first.len() == second.len(), "{plan}: {differs:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slice_of_every_campaign_finds_nothing() -> Result<()> {
+    // About 550 plans: every 61st of each class; 61 is prime, so every kind of fault meets every workload.
+    let options = Options { every: 61, pairs: 122, classes: Class::ALL.to_vec(), ..Options::default() };
+    let outcome = campaign::play(&options, &|line| eprintln!("{line}"))?;
+    let told: Vec<String> =
+        outcome.failures.iter().map(|f| format!("{}\n  {}", f.plan, f.lines.join("\n  "))).collect();
+    ensure!(told.is_empty(), "{} of {} plans fail:\n{}", told.len(), outcome.played(), told.join("\n"));
+    ensure!(outcome.played() >= 500, "{} plans are no slice", outcome.played());
+    Ok(())
+}
+
+#[test]
+fn every_workload_comes_to_its_end_undisturbed_and_stays_quiet() -> Result<()> {
+    let base = Base::establish()?;
+    for workload in workload::ALL {
+        let report = run(&base, &Plan::calm(workload.name, 11))?;
+        let told: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+        ensure!(told.is_empty(), "{}: {}", workload.name, told.join("\n"));
+    }
+    Ok(())
+}
