@@ -104,7 +104,9 @@ fn replay(plan: &Plan) -> Result<bool> {
     }
     let ends = workload::named(&plan.workload).map_or(Ends::Exactly, |w| w.ends);
     let differs = report.end.differs_from(&calm.end, ends);
-    differs.iter().for_each(|line| println!("End: {line}"));
+    for line in &differs {
+        println!("End: {line}");
+    }
     Ok(report.violations.is_empty() && differs.is_empty())
 }
 
@@ -134,7 +136,9 @@ fn prove(args: &Args) -> Result<bool> {
 #[expect(clippy::print_stdout, reason = "this is the program's answer")]
 fn tell(outcome: &Outcome, most: usize) {
     println!("What there is to play:");
-    outcome.sums.iter().for_each(|line| println!("  {line}"));
+    for line in &outcome.sums {
+        println!("  {line}");
+    }
     println!("What was played:");
     for class in Class::ALL {
         let of = outcome.plans.iter().filter(|((c, _), _)| *c == class);
@@ -151,7 +155,9 @@ fn tell(outcome: &Outcome, most: usize) {
     );
     for failure in outcome.failures.iter().take(most) {
         println!("  make prove REPLAY='{}'", failure.plan);
-        failure.lines.iter().take(4).for_each(|line| println!("    {}", line.chars().take(600).collect::<String>()));
+        for line in failure.lines.iter().take(4) {
+            println!("    {}", line.chars().take(600).collect::<String>());
+        }
     }
     if outcome.failures.len() > most {
         println!("  and {} more", outcome.failures.len() - most);

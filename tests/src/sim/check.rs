@@ -46,8 +46,11 @@ impl std::fmt::Display for Violation {
     }
 }
 
+/// What an invariant says of one write: a line for everything that is wrong.
+type Rule = fn(&View<'_>) -> Vec<String>;
+
 /// Invariants that are checked after every write: name, and what it says of one.
-const RULES: &[(&str, fn(&View<'_>) -> Vec<String>)] = &[
+const RULES: &[(&str, Rule)] = &[
     ("I1", books::no_oversell),
     ("I1", books::totals_are_sums),
     ("I1", books::counts_only_rise),

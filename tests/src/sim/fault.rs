@@ -213,7 +213,7 @@ impl Gate {
     }
 
     fn pauses_at(&self, write: Option<u64>) -> bool {
-        write.is_some_and(|write| self.plan.faults.iter().any(|f| *f == Fault::Pause(write)))
+        write.is_some_and(|write| self.plan.faults.contains(&Fault::Pause(write)))
     }
 
     fn trouble_at(&self, call: u64) -> Option<Trouble> {

@@ -138,6 +138,9 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        fn named<T: Copy + fmt::Debug>(all: &[T], name: &str) -> Option<T> {
+            all.iter().copied().find(|t| format!("{t:?}") == name)
+        }
         let wrong = || {
             format!(
                 "{text:?} is no fault; write crash:N:Before|After|Answered, call:N:TROUBLE, watch:N:TROUBLE or pause:N"
@@ -145,9 +148,6 @@ impl FromStr for Fault {
         };
         let parts: Vec<&str> = text.split(':').collect();
         let number = |n: &str| n.parse().map_err(|_| wrong());
-        fn named<T: Copy + fmt::Debug>(all: &[T], name: &str) -> Option<T> {
-            all.iter().copied().find(|t| format!("{t:?}") == name)
-        }
         match parts.as_slice() {
             ["crash", at, moment] => Ok(Self::Crash(number(at)?, named(&Moment::ALL, moment).ok_or_else(wrong)?)),
             ["call", at, trouble] => Ok(Self::Call(number(at)?, named(&Trouble::ALL, trouble).ok_or_else(wrong)?)),

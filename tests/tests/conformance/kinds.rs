@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 /// A kind.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "an object's own field is called kind")]
 pub(crate) struct Kind {
     pub(crate) kind: &'static str,
     pub(crate) api: &'static str,
@@ -22,11 +23,6 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    /// Whether it is one of the project's, or of this test's, definitions.
-    pub(crate) fn custom(&self) -> bool {
-        self.api.contains("zhengyun.io")
-    }
-
     /// The path of its objects.
     pub(crate) fn collection(&self, namespace: &str) -> String {
         let root = if self.api.contains('/') { "apis" } else { "api" };

@@ -68,7 +68,7 @@ async fn random_sequences_are_answered_as_by_a_real_api_server() {
     let steps: usize = tally.values().sum();
     eprintln!(
         "{count} sequences, {steps} answers and events in those that agreed, {passed:.1} s, {:.1} sequences/s",
-        count as f64 / passed
+        f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / passed
     );
     assert!(
         divergences.is_empty(),

@@ -84,7 +84,6 @@ impl Side {
     fn body(&self, body: &Body) -> Result<Vec<u8>> {
         Ok(match body {
             Body::Nothing => Vec::new(),
-            Body::Text(text) => text.as_bytes().to_vec(),
             Body::Is(value) => serde_json::to_vec(&self.memory.fill_value(value))?,
             Body::Seen { at, change } => {
                 let mut object = self.memory.last(at);
@@ -219,10 +218,6 @@ impl Side {
         let mut refusal = self.watches[which].refusal.clone();
         condense(&mut refusal);
         Told { code: self.watches[which].code, refusal, events, shown }
-    }
-
-    pub(crate) fn watches(&self) -> usize {
-        self.watches.len()
     }
 }
 

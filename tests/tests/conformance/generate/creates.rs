@@ -115,7 +115,7 @@ impl Draft {
                     self.pick(vec![("dryRun", "Some"), ("fieldValidation", "Perhaps"), ("fieldManager", "a\u{1}b")]);
                 create(&at.collection(), body).with(key.0, key.1)
             }
-            12 => create(&at.collection(), without(body, self.rng.bool().then_some("kind").unwrap_or("apiVersion"))),
+            12 => create(&at.collection(), without(body, if self.rng.bool() { "kind" } else { "apiVersion" })),
             _ => {
                 let body = self.spoilt(body);
                 create(&at.collection(), body)

@@ -52,9 +52,8 @@ impl Draft {
         if !terms.is_empty() {
             call = call.with("labelSelector", terms.join(","));
         }
-        if self.sometimes(4)
-            && let Some(field) = self.field(kind)
-        {
+        if self.sometimes(4) {
+            let field = self.field(kind);
             call = call.with("fieldSelector", field);
         }
         if self.sometimes(5) {
@@ -74,18 +73,18 @@ impl Draft {
         }
     }
 
-    fn field(&mut self, kind: &Kind) -> Option<String> {
+    fn field(&mut self, kind: &Kind) -> String {
         if kind.selectable.is_empty() || self.sometimes(3) {
             let known = self.fresh_name(kind);
-            return Some(self.pick(vec![format!("metadata.name={known}"), format!("metadata.name!={known}")]));
+            return self.pick(vec![format!("metadata.name={known}"), format!("metadata.name!={known}")]);
         }
         if self.sometimes(10) {
-            return Some("spec.nothing=x".to_owned());
+            return "spec.nothing=x".to_owned();
         }
         let (field, values) = self.pick(kind.selectable.iter().collect());
         let value = self.pick(values.to_vec());
         let sign = self.pick(vec!["=", "!=", "=="]);
-        Some(format!("{field}{sign}{value}"))
+        format!("{field}{sign}{value}")
     }
 
     fn fresh_name(&mut self, kind: &Kind) -> String {
@@ -109,7 +108,7 @@ impl Draft {
         if let Some(from) = from {
             watch.query.push(("resourceVersion".to_owned(), format!("@{{list:{from}}}")));
         }
-        let field = if by_field { self.field(kind) } else { None };
+        let field = by_field.then(|| self.field(kind));
         if let Some(field) = &field {
             watch.query.push(("fieldSelector".to_owned(), field.clone()));
         } else {
