@@ -1,5 +1,7 @@
 //! The way between an operator and the clusters: where requests take time, and where a plan's faults happen.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,13 +12,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
+use http_body_util::{BodyStream, StreamBody};
 use kube::client::Body;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+
+use answers::{refusal, truncated};
 
 use super::plan::{Fault, Moment, Plan, Trouble, WatchTrouble};
 use crate::apiserver::{Answer, AnswerBody, BoxError, Service};
@@ -390,25 +394,6 @@ impl Line {
         let all = begun.chain(frames).chain(futures::stream::iter(gone));
         Ok(Response::from_parts(head, AnswerBody::new(StreamBody::new(all))))
     }
-}
-
-fn refusal(code: u16, reason: &str, message: &str) -> Answer {
-    let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code });
-    let mut response = Response::new(Full::new(Bytes::from(status.to_string())).map_err(Into::into).boxed_unsync());
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    if code == 429 {
-        response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-    }
-    response
-}
-
-async fn truncated(answer: Answer) -> Result<Answer, BoxError> {
-    let (head, body) = answer.into_parts();
-    let whole = body.collect().await?.to_bytes();
-    let half = whole.slice(..whole.len() / 2);
-    let frames = [Ok(Frame::data(half)), Err(BoxError::from("connection reset by peer"))];
-    Ok(Response::from_parts(head, AnswerBody::new(StreamBody::new(futures::stream::iter(frames)))))
 }
 
 impl tower::Service<Request<Body>> for Line {
