@@ -45,18 +45,31 @@ const MULTIPLIERS: &[&str] = &[
     "[@].map(v#, parameters.list.all(w#, [v#].size() == w#))",
     "[@].map(v#, parameters.map.map(w#, {w#: v#}))",
 ];
-const CORES: &[&str] =
-    &["1", "parameters", "parameters.list", "parameters.text", "parameters.map", "'ab'", "[1]", "true", "count"];
+const CORES: &[&str] = &[
+    "1",
+    "parameters",
+    "parameters.list",
+    "parameters.text",
+    "parameters.map",
+    "'ab'",
+    "[1]",
+    "true",
+    "count",
+    "#wide",
+];
+/// Elements of the core whose work is its own size and not that of its data.
+const WIDE: usize = 150;
 
 #[test]
 fn a_bomb_is_defused() {
     let frames = proptest::collection::vec(proptest::sample::select(MULTIPLIERS), 1..9);
     let values = (proptest::sample::select(CORES), frames, size());
     fuzz("expression::a_bomb_is_defused", 100, &values, |(core, frames, size)| {
+        let core = core.replace("#wide", &format!("[{}1][count]", "1, ".repeat(WIDE)));
         let source = frames
             .iter()
             .enumerate()
-            .fold(core.to_owned(), |source, (at, frame)| frame.replace('#', &at.to_string()).replace('@', &source));
+            .fold(core, |source, (at, frame)| frame.replace('#', &at.to_string()).replace('@', &source));
         let told = observe(&source, &PARAMETERS[size], &CostLimits::default());
         prop_assert!(told.is_ok(), "{source}: {}", told.unwrap_err());
         Ok(())
