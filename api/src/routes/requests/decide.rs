@@ -8,6 +8,7 @@ use zhengyun_crds::approval::{Approval, Verdict};
 use zhengyun_crds::request::RequestPhase;
 use zhengyun_crds::{Reason, ResourceRequest as Resource};
 use zhengyun_domain::approval::{Candidate, Case, Judgement, evaluate};
+use zhengyun_domain::naming::is_label;
 
 use super::approval::{Opinion, approval};
 use super::{phase, read};
@@ -19,6 +20,9 @@ use crate::openapi::{BodyProblems, Problems, SeenProblems, WriteProblems};
 use crate::problem::{About, Code, Finding, Noun, Problem, from_hub, is_denied_by_policy};
 use crate::state::AppState;
 use crate::words::VerdictWord;
+
+/// Characters in the name of a stage at most, as in the custom resource.
+const LONGEST_STAGE: usize = 40;
 
 /// A decision.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -90,6 +94,9 @@ pub(crate) async fn decide(
         );
         return Err(Problem::invalid(vec![Finding::new("/reason", "ReasonRequired", message)]));
     }
+    if let Some(stage) = &body.stage {
+        check_stage(stage)?;
+    }
     let wanted = record(&request, &body, &caller)?;
     if let Err(objection) = object(&request, &wanted) {
         // Perhaps an answer was lost and this is the same decision once more, counted meanwhile.
@@ -102,6 +109,19 @@ pub(crate) async fn decide(
             _ => Err(refused(&state, &caller, &at, &wanted, &error).await),
         },
     }
+}
+
+/// Refuses what cannot name a stage, before anything repeats it.
+fn check_stage(stage: &str) -> Result<(), Problem> {
+    if stage.len() <= LONGEST_STAGE && stage.starts_with(|c: char| c.is_ascii_lowercase()) && is_label(stage) {
+        return Ok(());
+    }
+    let given: String = stage.chars().take(LONGEST_STAGE).collect();
+    let more = if given.len() < stage.len() { "…" } else { "" };
+    let message = format!(
+        "\"{given}{more}\" names no stage: a stage has 1 to {LONGEST_STAGE} lowercase letters, digits and hyphens, starts with a letter and ends with a letter or digit; leave it out to decide the open stage"
+    );
+    Err(Problem::invalid(vec![Finding::new("/stage", "InvalidName", message)]))
 }
 
 /// The approval that would record the decision on what is under review.
@@ -221,7 +241,7 @@ mod tests {
     use zhengyun_crds::approval::Verdict;
     use zhengyun_crds::request::{RequestPhase, Review, StageRef};
 
-    use super::{Opinion, approval, object};
+    use super::{Opinion, approval, check_stage, object};
     use crate::auth::Identity;
     use crate::etag::order_digest;
     use crate::problem::Code;
@@ -262,6 +282,22 @@ mod tests {
     fn who_may_decide_what(#[case] who: &str, #[case] stage: &str, #[case] expected: Option<Code>) {
         let request = under_review();
         assert_eq!(object(&request, &decision(&request, who, stage)).err().map(|p| p.code()), expected);
+    }
+
+    #[rstest]
+    #[case("technical", true)]
+    #[case("a", true)]
+    #[case("", false)]
+    #[case("Technical", false)]
+    #[case("1st", false)]
+    #[case("capacity-", false)]
+    #[case(&"a".repeat(40), true)]
+    #[case(&"a".repeat(41), false)]
+    #[case(&"长".repeat(4_000), false)]
+    fn what_cannot_name_a_stage_is_refused_in_few_words(#[case] stage: &str, #[case] good: bool) {
+        let refusal = check_stage(stage).err().map(|problem| format!("{problem:?}"));
+        assert_eq!(refusal.is_none(), good);
+        assert!(refusal.is_none_or(|body| body.contains("/stage") && body.len() < 2_000));
     }
 
     #[test]
