@@ -7,6 +7,7 @@
 pub mod base;
 pub mod campaign;
 pub mod check;
+pub mod door;
 pub mod fault;
 pub mod people;
 pub mod plan;

@@ -1,5 +1,8 @@
 //! Approvals: which decisions count, and what follows from them.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use zhengyun_crds::Reason;
 use zhengyun_crds::approval::{Approval, Verdict};
@@ -88,8 +91,8 @@ pub fn counts_as(decision: &Decision) -> String {
 
 /// Evaluates the approvals at the open stage, oldest first.
 ///
-/// An approval counts when it is for this stage, this order and this request, was created after the stage opened, and comes
-/// from someone entitled who neither requested nor edited nor decided another stage.
+/// An approval counts when it is for this stage, this order and this request, was created after the decision that opened the
+/// stage, and comes from someone entitled who neither requested nor edited nor decided another stage.
 pub fn evaluate(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Evaluation {
     let mut sorted: Vec<&Candidate<'_>> = candidates.iter().filter(|c| !already_judged(case, c.approval)).collect();
     sorted.sort_by_key(|c| (created(c.approval), c.approval.metadata.name.clone()));
@@ -161,10 +164,13 @@ fn objection(
     if closed {
         return never(Reason::StageNotOpen, format!("stage {} was decided by an earlier approval", spec.stage));
     }
-    if created(candidate.approval) < case.stage.opened_at.0.as_second() {
+    if let Some(opening) = opening(case).filter(|d| created(candidate.approval) < d.at.0.as_second()) {
         return never(
             Reason::StageNotOpen,
-            format!("was given before stage {} opened at {}; decide again", spec.stage, case.stage.opened_at.0),
+            format!(
+                "was given before the decision of {} at {} after which stage {} opened; decide again",
+                opening.approver, opening.at.0, spec.stage
+            ),
         );
     }
     if who == case.requested_by {
@@ -197,6 +203,15 @@ fn objection(
         );
     }
     None
+}
+
+/// The last decision before the stage opened. Times of approvals are the hub's, and so is this one's: the time at which the
+/// operator opened the stage is by its own clock, and a clock that is ahead would put every approval before it.
+fn opening<'a>(case: &'a Case<'_>) -> Option<&'a Decision> {
+    let here = |d: &Decision| {
+        d.stage == case.stage.name && d.round == case.review.round && d.verdict == Verdict::Approve
+    };
+    case.decisions.iter().filter(|d| !here(d)).max_by_key(|d| d.at.0)
 }
 
 fn verdict_outcome(decision: &Decision) -> Option<Outcome> {

@@ -6,7 +6,15 @@ use tokio::time::Instant;
 /// A clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
-    anchor: Option<(Timestamp, Instant)>,
+    anchor: Option<Anchor>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    start: Timestamp,
+    since: Instant,
+    /// Half seconds that it shows for every second that passes.
+    halves: i32,
 }
 
 impl Clock {
@@ -17,13 +25,20 @@ impl Clock {
 
     /// A clock that shows `start` now and moves with tokio's time from here on.
     pub fn starting_at(start: Timestamp) -> Self {
-        Self { anchor: Some((start, Instant::now())) }
+        Self { anchor: Some(Anchor { start, since: Instant::now(), halves: 2 }) }
+    }
+
+    /// A clock that shows what this one does now, and then this many half seconds for every second: a broken one.
+    #[must_use]
+    pub fn at_pace(&self, halves: i32) -> Self {
+        Self { anchor: Some(Anchor { start: self.now(), since: Instant::now(), halves }) }
     }
 
     /// The present time.
     pub fn now(&self) -> Timestamp {
-        let Some((start, since)) = self.anchor else { return Timestamp::now() };
+        let Some(Anchor { start, since, halves }) = self.anchor else { return Timestamp::now() };
         let passed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
-        start.checked_add(passed).unwrap_or(Timestamp::MAX)
+        let shown = passed.checked_mul(halves).map_or(SignedDuration::MAX, |halves| halves / 2);
+        start.checked_add(shown).unwrap_or(Timestamp::MAX)
     }
 }

@@ -115,6 +115,11 @@ impl Credential {
         self.expires
     }
 
+    /// Where the API server is.
+    pub const fn server(&self) -> &Uri {
+        &self.server
+    }
+
     /// Whether another credential is for the same API server under the same authority.
     pub fn same_server(&self, other: &Self) -> bool {
         self.server == other.server && self.authorities == other.authorities

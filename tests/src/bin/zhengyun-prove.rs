@@ -59,6 +59,10 @@ enum ClassName {
     Watch,
     /// Two operators at the same time.
     Pause,
+    /// The ways to sites are cut.
+    Cut,
+    /// Clocks go wrong.
+    Clock,
     /// The operator ends twice.
     Pair,
 }
@@ -71,6 +75,8 @@ impl From<ClassName> for Class {
             ClassName::Call => Self::Call,
             ClassName::Watch => Self::Watch,
             ClassName::Pause => Self::Pause,
+            ClassName::Cut => Self::Cut,
+            ClassName::Clock => Self::Clock,
             ClassName::Pair => Self::Pair,
         }
     }

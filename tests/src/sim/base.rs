@@ -82,7 +82,7 @@ impl Base {
             let gate = Gate::new(&Plan::calm("establish", 0));
             world.keep_house();
             let operator = Operator::start(&world, &gate, 0);
-            let stage = Stage::new(&world);
+            let stage = Stage::new(&world, &gate);
             stage.populate().await?;
             stage.quiet(Duration::from_secs(120)).await?;
             operator.stop();

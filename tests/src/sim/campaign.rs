@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::base::Base;
 use super::fault::Counts;
-use super::plan::{Fault, Moment, Plan, Trouble, WatchTrouble};
+use super::plan::{Cut, Fault, Moment, Plan, Rate, Trouble, WatchTrouble};
 use super::run::{End, run};
 use super::workload;
 
@@ -27,13 +27,26 @@ pub enum Class {
     Watch,
     /// The operator stands still at each write while another one takes over.
     Pause,
+    /// The ways to sites are cut at each write, in each manner.
+    Cut,
+    /// The operators' clocks go wrong.
+    Clock,
     /// It ends at two writes, drawn by the seed.
     Pair,
 }
 
 impl Class {
     /// All of them, in the order in which they are played.
-    pub const ALL: [Self; 6] = [Self::Calm, Self::Crash, Self::Pause, Self::Watch, Self::Call, Self::Pair];
+    pub const ALL: [Self; 8] = [
+        Self::Calm,
+        Self::Crash,
+        Self::Pause,
+        Self::Cut,
+        Self::Clock,
+        Self::Watch,
+        Self::Pair,
+        Self::Call,
+    ];
 }
 
 /// What of a campaign is played.
@@ -205,14 +218,15 @@ pub fn judge(base: &Base, plan: &Plan, calm: &BTreeMap<String, End>) -> Vec<Stri
 
 fn sum(workload: &str, counts: &Counts) -> String {
     format!(
-        "{workload}: {} writes × {} moments + {} calls × {} troubles + {} watches × {} troubles + {} pauses",
+        "{workload}: {} writes × ({} moments + 1 pause + {} cuts) + {} calls × {} troubles + {} watches × {} troubles + {} clocks",
         counts.writes,
         Moment::ALL.len(),
+        Cut::ALL.len(),
         counts.calls,
         Trouble::ALL.len(),
         counts.watches,
         WatchTrouble::ALL.len(),
-        counts.writes
+        Rate::ALL.len(),
     )
 }
 
@@ -230,6 +244,10 @@ fn plans(class: Class, calm: &Plan, counts: &Counts, pairs: u64) -> Vec<Plan> {
             .flat_map(|at| WatchTrouble::ALL.map(|trouble| with(Fault::Watch(at, trouble))))
             .collect(),
         Class::Pause => (1..=counts.writes).map(|at| with(Fault::Pause(at))).collect(),
+        Class::Cut => {
+            (1..=counts.writes).flat_map(|at| Cut::ALL.map(|cut| with(Fault::Cut(at, cut)))).collect()
+        }
+        Class::Clock => Rate::ALL.map(|rate| with(Fault::Clock(rate))).to_vec(),
         Class::Pair => (0..pairs).map(|n| pair(calm, counts, n)).collect(),
     }
 }

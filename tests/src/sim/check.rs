@@ -62,14 +62,15 @@ const RULES: &[(&str, Rule)] = &[
     ("I6", state::legal),
     ("I7", state::observed),
     ("I8", conduct::deletes_are_guarded),
+    ("I9", conduct::one_effect),
     ("I11", conduct::stays_in_place),
     ("I12", sites::no_older_epoch),
     ("I13", conduct::no_secret_told),
 ];
 
 /// Names of all invariants, for tables.
-pub const INVARIANTS: [&str; 13] =
-    ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13", "Liveness"];
+pub const INVARIANTS: [&str; 14] =
+    ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "Liveness"];
 
 /// The world around one write.
 struct View<'a> {

@@ -1,6 +1,10 @@
 //! The way between an operator and the clusters: where requests take time, and where a plan's faults happen.
 
 mod answers;
+mod life;
+mod turns;
+mod watch;
+mod weather;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,20 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::StreamExt as _;
-use http::{Method, Request, Response};
-use http_body::Frame;
-use http_body_util::{BodyStream, StreamBody};
+use http::{Method, Request};
 use kube::client::Body;
-use serde_json::json;
-use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::sync::Notify;
 
 use answers::{refusal, truncated};
+pub use life::{Life, Role};
+use turns::{Turns, what};
+use weather::Weather;
 
-use super::plan::{Fault, Moment, Plan, Trouble, WatchTrouble};
-use crate::apiserver::{Answer, AnswerBody, BoxError, Service};
+use super::plan::{Cut, Fault, Moment, Plan, Rate, Trouble, WatchTrouble};
+use crate::apiserver::{Answer, BoxError, Service};
 
 /// After this long without an answer a client gives up.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -56,59 +57,12 @@ pub struct Gate {
     turns: Mutex<Turns>,
     /// Told when a request is sent.
     sent: Notify,
+    /// What is wrong with the ways to sites.
+    weather: Mutex<Weather>,
     /// Number of the operator that was started last.
     latest: AtomicU32,
     /// Told when an operator ended or stands still, so that another one is started.
     pub vacant: Notify,
-}
-
-/// When a request's turn comes, what it is, and how often the like was sent before.
-type Turns = BTreeMap<(Instant, String, u64), oneshot::Sender<()>>;
-
-/// One operator process.
-#[derive(Debug)]
-pub struct Life {
-    dead: AtomicBool,
-    straggles: AtomicBool,
-    still_until: Mutex<Option<Instant>>,
-}
-
-impl Life {
-    /// A process that runs.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            dead: AtomicBool::new(false),
-            straggles: AtomicBool::new(false),
-            still_until: Mutex::new(None),
-        })
-    }
-
-    /// Ends it: nothing that it sends from now on takes place.
-    pub fn end(&self, straggles: bool) {
-        self.straggles.store(straggles, Ordering::Release);
-        self.dead.store(true, Ordering::Release);
-    }
-
-    /// Whether it ended.
-    pub fn is_over(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
-    }
-
-    async fn stand_still(&self) {
-        loop {
-            let until = *self.still_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match until.filter(|until| *until > Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => return,
-            }
-        }
-    }
-
-    async fn or_never(&self) {
-        if self.is_over() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 enum Turn {
@@ -124,50 +78,12 @@ impl Gate {
             counts: Mutex::default(),
             turns: Mutex::default(),
             sent: Notify::new(),
+            weather: Mutex::default(),
             latest: AtomicU32::new(0),
             vacant: Notify::new(),
         });
         tokio::spawn(Arc::clone(&gate).take_turns());
         gate
-    }
-
-    /// Lets one request after the other take place, never two in the same millisecond. Which of several comes first follows from
-    /// what they are and from the seed, not from the order in which the process happened to send them: hash maps in it have an
-    /// order of their own in every run.
-    async fn take_turns(self: Arc<Self>) {
-        loop {
-            let next = self.turns.lock().unwrap_or_else(PoisonError::into_inner).keys().next().cloned();
-            let Some(next) = next else {
-                self.sent.notified().await;
-                continue;
-            };
-            if next.0 > Instant::now() {
-                // Something with an earlier turn may be sent meanwhile.
-                let _ = tokio::time::timeout_at(next.0, self.sent.notified()).await;
-                continue;
-            }
-            let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&next);
-            if let Some(turn) = turn {
-                // Whoever gave up waiting does not take its turn.
-                let _ = turn.send(());
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn await_turn(&self, what: String) {
-        let turn = {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let nth = counts.alike.entry(what.clone()).or_default();
-            *nth = nth.saturating_add(1);
-            let at = Instant::now() + pace(self.plan.seed, &what, *nth);
-            let (sender, turn) = oneshot::channel();
-            self.turns.lock().unwrap_or_else(PoisonError::into_inner).insert((at, what, *nth), sender);
-            turn
-        };
-        self.sent.notify_one();
-        // An error would mean that the run is over.
-        let _ = turn.await;
     }
 
     /// An operator was started.
@@ -220,6 +136,39 @@ impl Gate {
         write.is_some_and(|write| self.plan.faults.contains(&Fault::Pause(write)))
     }
 
+    fn cut_at(&self, write: Option<u64>) -> Option<Cut> {
+        let write = write?;
+        self.plan.faults.iter().find_map(|f| match f {
+            Fault::Cut(at, cut) if *at == write => Some(*cut),
+            _ => None,
+        })
+    }
+
+    fn weather(&self) -> Weather {
+        *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How fast the operators' clocks go.
+    pub fn rate(&self) -> Option<Rate> {
+        self.plan.faults.iter().find_map(|f| match f {
+            Fault::Clock(rate) => Some(*rate),
+            _ => None,
+        })
+    }
+
+    /// A process ends.
+    fn over(&self, life: &Life, straggles: bool) {
+        life.end(straggles);
+        self.left(life);
+    }
+
+    /// A process does nothing any more, or not for a while: another operator takes over.
+    fn left(&self, life: &Life) {
+        if life.role == Role::Operator {
+            self.vacant.notify_one();
+        }
+    }
+
     fn trouble_at(&self, call: u64) -> Option<Trouble> {
         self.plan.faults.iter().find_map(|f| match f {
             Fault::Call(at, trouble) if *at == call => Some(*trouble),
@@ -233,22 +182,6 @@ impl Gate {
             _ => None,
         })
     }
-}
-
-/// A request takes one to four milliseconds, by seed and by what it is.
-fn pace(seed: u64, what: &str, nth: u64) -> Duration {
-    let mixed = what
-        .bytes()
-        .chain(nth.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64 ^ seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    Duration::from_millis(1 + (mixed >> 40) % 4)
-}
-
-/// What a request is, whichever process sends it. Events are named after the wall clock.
-fn what(cluster: &str, request: &Request<Body>) -> String {
-    let path = request.uri().path();
-    let path = path.split_once("/events").map_or(path, |(before, _)| before);
-    format!("{cluster} {} {path}?{}", request.method(), request.uri().query().unwrap_or_default())
 }
 
 fn resource(path: &str) -> String {
@@ -291,11 +224,11 @@ impl Line {
     async fn go(self, request: Request<Body>) -> Result<Answer, BoxError> {
         self.life.or_never().await;
         self.life.stand_still().await;
-        tracing::trace!(cluster = self.cluster, method = %request.method(), uri = %request.uri(), "sent");
-        self.gate.await_turn(what(&self.cluster, &request)).await;
+        tracing::trace!(agent = self.life.agent, cluster = self.cluster, method = %request.method(), uri = %request.uri(), "sent");
+        self.gate.await_turn(what(&self.life.agent, &self.cluster, &request)).await;
         self.life.stand_still().await;
         if self.life.is_over() {
-            if self.life.straggles.load(Ordering::Acquire) && request.method() != Method::GET {
+            if self.life.straggles() && request.method() != Method::GET {
                 tokio::spawn(async move {
                     tokio::time::sleep(STRAGGLE).await;
                     // Nobody waits for the answer any more.
@@ -314,19 +247,28 @@ impl Line {
         let (gate, life) = (Arc::clone(&self.gate), Arc::clone(&self.life));
         let crash = gate.crash_at(write);
         if crash == Some(Moment::Before) {
-            life.end(false);
-            gate.vacant.notify_one();
+            gate.over(&life, false);
             return std::future::pending().await;
         }
         if gate.pauses_at(write) {
-            *life.still_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + STANDSTILL);
-            gate.vacant.notify_one();
+            life.halt(STANDSTILL);
+            gate.left(&life);
             life.stand_still().await;
         }
-        if self.cut.load(Ordering::Acquire) {
+        if let Some(cut) = gate.cut_at(write) {
+            gate.weather.lock().unwrap_or_else(PoisonError::into_inner).begin(cut);
+        }
+        if self.is_cut() {
             return Err("connection refused".into());
         }
+        let weather = if self.cluster == "hub" { Weather::default() } else { gate.weather() };
+        tokio::time::sleep(weather.delay()).await;
         let answer = match gate.trouble_at(at) {
+            None if weather.swallows_answers() => {
+                drop(self.serve(request).await);
+                tokio::time::sleep(DEADLINE).await;
+                Err("no answer in time".into())
+            }
             None => self.serve(request).await,
             Some(Trouble::Silence) => {
                 tokio::time::sleep(DEADLINE).await;
@@ -352,47 +294,14 @@ impl Line {
             Some(Trouble::Forbidden) => Ok(refusal(403, "Forbidden", "forbidden: rights are being set up")),
         };
         if crash == Some(Moment::After) {
-            life.end(false);
-            gate.vacant.notify_one();
+            gate.over(&life, false);
         }
         life.stand_still().await;
         life.or_never().await;
         if crash == Some(Moment::Answered) {
-            life.end(true);
-            gate.vacant.notify_one();
+            gate.over(&life, true);
         }
         answer
-    }
-
-    async fn watch(self, at: u64, request: Request<Body>) -> Result<Answer, BoxError> {
-        if self.cut.load(Ordering::Acquire) {
-            return Err("connection refused".into());
-        }
-        let trouble = self.gate.watch_trouble_at(at);
-        let (life, cut) = (Arc::clone(&self.life), Arc::clone(&self.cut));
-        let (head, body) = self.serve(request).await?.into_parts();
-        let late = match trouble {
-            Some(WatchTrouble::Late) => Duration::from_secs(60),
-            Some(WatchTrouble::VeryLate) => Duration::from_secs(600),
-            _ => Duration::ZERO,
-        };
-        let first_only = matches!(trouble, Some(WatchTrouble::Dropped | WatchTrouble::Gone));
-        let frames = BodyStream::new(body).take(if first_only { 1 } else { usize::MAX });
-        let frames = frames.then(move |frame| {
-            let (life, cut) = (Arc::clone(&life), Arc::clone(&cut));
-            async move {
-                life.stand_still().await;
-                life.or_never().await;
-                if cut.load(Ordering::Acquire) { Err(BoxError::from("connection reset by peer")) } else { frame }
-            }
-        });
-        let begun = futures::stream::once(tokio::time::sleep(late)).flat_map(|()| futures::stream::empty());
-        let gone = (trouble == Some(WatchTrouble::Gone)).then(|| {
-            let status = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "too old resource version", "reason": "Expired", "code": 410 } });
-            Ok(Frame::data(Bytes::from(format!("{status}\n"))))
-        });
-        let all = begun.chain(frames).chain(futures::stream::iter(gone));
-        Ok(Response::from_parts(head, AnswerBody::new(StreamBody::new(all))))
     }
 }
 

@@ -28,6 +28,16 @@ fn account(namespace: &str, name: &str) -> User {
     }
 }
 
+/// The token of a person; no log, event or status may tell it.
+pub fn token(name: &str) -> String {
+    format!("simulated-token-of-{name}")
+}
+
+/// The API's account on the hub.
+pub fn api() -> User {
+    account("zhengyun-system", "zhengyun-api")
+}
+
 /// The operator's account on the hub.
 pub fn operator() -> User {
     account("zhengyun-system", "zhengyun-operator")

@@ -71,11 +71,48 @@ pub enum WatchTrouble {
     Late,
     /// It shows nothing for ten minutes, then everything.
     VeryLate,
+    /// Its first event is hidden until the next one is there.
+    Hidden,
+    /// It ends with an error of the server after its first event.
+    Broken,
 }
 
 impl WatchTrouble {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Dropped, Self::Gone, Self::Late, Self::VeryLate];
+    pub const ALL: [Self; 6] =
+        [Self::Dropped, Self::Gone, Self::Late, Self::VeryLate, Self::Hidden, Self::Broken];
+}
+
+/// What goes wrong with all ways to sites, for a minute and a half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cut {
+    /// Nothing gets through.
+    Both,
+    /// Requests arrive and take place, answers do not come back.
+    Answers,
+    /// Requests are on their way for eight seconds.
+    Slow,
+    /// Three seconds nothing gets through, three seconds everything does.
+    Flapping,
+}
+
+impl Cut {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Both, Self::Answers, Self::Slow, Self::Flapping];
+}
+
+/// How fast the operators' clocks go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rate {
+    /// At half the pace.
+    Half,
+    /// Twice as fast.
+    Double,
+}
+
+impl Rate {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Half, Self::Double];
 }
 
 /// One fault.
@@ -89,6 +126,10 @@ pub enum Fault {
     Watch(u64, WatchTrouble),
     /// At the n-th write the operator stands still for half a minute; another one takes over meanwhile, without an election.
     Pause(u64),
+    /// From the n-th write on something is wrong with the ways to sites.
+    Cut(u64, Cut),
+    /// The operators' clocks are wrong from the beginning.
+    Clock(Rate),
 }
 
 /// What goes wrong in a run.
@@ -123,6 +164,8 @@ impl fmt::Display for Fault {
             Self::Call(at, trouble) => write!(f, "call:{at}:{trouble:?}"),
             Self::Watch(at, trouble) => write!(f, "watch:{at}:{trouble:?}"),
             Self::Pause(at) => write!(f, "pause:{at}"),
+            Self::Cut(at, cut) => write!(f, "cut:{at}:{cut:?}"),
+            Self::Clock(rate) => write!(f, "clock:{rate:?}"),
         }
     }
 }
@@ -143,7 +186,7 @@ impl FromStr for Fault {
         }
         let wrong = || {
             format!(
-                "{text:?} is no fault; write crash:N:Before|After|Answered, call:N:TROUBLE, watch:N:TROUBLE or pause:N"
+                "{text:?} is no fault; write crash:N:Before|After|Answered, call:N:TROUBLE, watch:N:TROUBLE, pause:N, cut:N:Both|Answers|Slow|Flapping or clock:Half|Double"
             )
         };
         let parts: Vec<&str> = text.split(':').collect();
@@ -155,6 +198,8 @@ impl FromStr for Fault {
                 Ok(Self::Watch(number(at)?, named(&WatchTrouble::ALL, trouble).ok_or_else(wrong)?))
             }
             ["pause", at] => Ok(Self::Pause(number(at)?)),
+            ["cut", at, cut] => Ok(Self::Cut(number(at)?, named(&Cut::ALL, cut).ok_or_else(wrong)?)),
+            ["clock", rate] => Ok(Self::Clock(named(&Rate::ALL, rate).ok_or_else(wrong)?)),
             _ => Err(wrong()),
         }
     }
@@ -175,7 +220,7 @@ impl FromStr for Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Moment, Plan, Trouble, WatchTrouble};
+    use super::{Cut, Fault, Moment, Plan, Rate, Trouble, WatchTrouble};
 
     #[test]
     fn a_plan_reads_as_it_is_written() {
@@ -183,8 +228,13 @@ mod tests {
             .with(Fault::Crash(3, Moment::After))
             .with(Fault::Call(9, Trouble::TimeoutAfter))
             .with(Fault::Watch(2, WatchTrouble::Gone))
-            .with(Fault::Pause(4));
-        assert_eq!(plan.to_string(), "deliver@7+crash:3:After+call:9:TimeoutAfter+watch:2:Gone+pause:4");
+            .with(Fault::Pause(4))
+            .with(Fault::Cut(5, Cut::Answers))
+            .with(Fault::Clock(Rate::Half));
+        assert_eq!(
+            plan.to_string(),
+            "deliver@7+crash:3:After+call:9:TimeoutAfter+watch:2:Gone+pause:4+cut:5:Answers+clock:Half"
+        );
         assert_eq!(plan.to_string().parse::<Plan>(), Ok(plan));
         assert_eq!("deliver@7".parse::<Plan>(), Ok(Plan::calm("deliver", 7)));
         for wrong in ["deliver", "deliver@x", "deliver@7+crash:3", "deliver@7+crash:3:Never", "deliver@7+boom:1"] {

@@ -12,8 +12,9 @@ use zhengyun_operator::site::kubeconfig::{ConnectError, Credential};
 use zhengyun_operator::site::link::Connector;
 
 use super::base::World;
-use super::fault::{Gate, Life, Line};
+use super::fault::{Gate, Life, Line, Role};
 use super::people;
+use super::plan::Rate;
 use crate::apiserver::{Apiserver, User};
 
 /// One operator process.
@@ -29,20 +30,21 @@ struct Roads {
     world: World,
     gate: Arc<Gate>,
     life: Arc<Life>,
-    agent: String,
 }
 
 impl Roads {
     fn client(&self, server: &Apiserver, cluster: &str, user: &User, cut: &Arc<AtomicBool>) -> Client {
-        Client::new(Line::new(&self.gate, &self.life, cluster, server.service(user, &self.agent), cut), "default")
+        Client::new(Line::new(&self.gate, &self.life, cluster, server.service(user, &self.life.agent), cut), "default")
     }
 }
 
 impl Connector for Roads {
-    fn clients(&self, site: &str, _: &Credential) -> Result<(Client, Client), ConnectError> {
+    fn clients(&self, _: &str, credential: &Credential) -> Result<(Client, Client), ConnectError> {
+        // Whatever the hub calls the site: the address leads where it leads.
+        let site = credential.server().host().and_then(|host| host.split('.').next()).unwrap_or_default();
         let found =
             self.world.sites.get(site).ok_or_else(|| ConnectError::Unreadable {
-                problem: format!("the simulated world has no site {site}"),
+                problem: format!("the simulated world has no cluster {site}"),
             })?;
         let client = || self.client(&found.server, site, &people::driver(), &found.cut);
         Ok((client(), client()))
@@ -52,18 +54,21 @@ impl Connector for Roads {
 impl Operator {
     /// Starts the n-th operator of a run.
     pub fn start(world: &World, gate: &Arc<Gate>, number: u32) -> Self {
-        let life = Life::new();
-        gate.started(number);
         let agent = format!("operator-{number}");
-        let roads =
-            Roads { world: world.clone(), gate: Arc::clone(gate), life: Arc::clone(&life), agent: agent.clone() };
+        let life = Life::new(Role::Operator, &agent);
+        gate.started(number);
+        let roads = Roads { world: world.clone(), gate: Arc::clone(gate), life: Arc::clone(&life) };
         let open = Arc::new(AtomicBool::new(false));
         let hub = || roads.client(&world.hub, "hub", &people::operator(), &open);
         let setup = Setup {
             hub: Hub { calls: hub(), watches: hub() },
             identity: agent.clone(),
             metrics: Metrics::new(),
-            clock: world.clock,
+            clock: match gate.rate() {
+                Some(Rate::Half) => world.clock.at_pace(1),
+                Some(Rate::Double) => world.clock.at_pace(4),
+                None => world.clock,
+            },
             concurrency: 16,
             connector: Arc::new(roads),
         };

@@ -65,7 +65,7 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let gate = Gate::new(plan);
     world.keep_house();
     let supervisor = tokio::spawn(supervise(world.clone(), Arc::clone(&gate)));
-    let stage = Stage::new(&world);
+    let stage = Stage::new(&world, &gate);
     let mut violations = Vec::new();
     let played = (workload.play)(&stage).await;
     let played = match played {
@@ -77,13 +77,15 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     }
     let journal = world.journal.all();
     let end = end(&world, &journal);
+    // What the forced looks below send is no part of the workload.
+    let counts = gate.counts();
     if plan.faults.is_empty() && violations.is_empty() {
         violations.extend(stays_quiet(&world).await);
     }
     supervisor.abort();
     violations.extend(check::check(&before, &journal));
     let operators = journal.iter().filter_map(|c| c.agent.strip_prefix("operator-")?.parse().ok()).max().unwrap_or(0);
-    Ok(Report { counts: gate.counts(), operators, violations, end, journal })
+    Ok(Report { counts, operators, violations, end, journal })
 }
 
 /// I10: everything is listed and looked at anew, many times over, and nothing is written.

@@ -1,18 +1,22 @@
 //! What people do in a run, and waiting for what comes of it.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use zhengyun_crds::{Approval, GrantPhase, RequestPhase, ResourceGrant, ResourceRequest};
 
 use super::base::World;
+use super::door::Door;
+use super::fault::Gate;
 use super::people;
-use crate::apiserver::Commit;
+use crate::apiserver::{Commit, User};
 use crate::town::submitted;
 use crate::world;
 
@@ -24,12 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub struct Stage {
     /// Where they act.
     pub world: World,
+    /// The API they may use.
+    pub door: Door,
 }
 
 impl Stage {
     /// People in a world.
-    pub fn new(world: &World) -> Self {
-        Self { world: world.clone() }
+    pub fn new(world: &World, gate: &Arc<Gate>) -> Self {
+        Self { world: world.clone(), door: Door::new(world, gate) }
     }
 
     fn requests(&self, person: &str, department: &str) -> Result<Api<ResourceRequest>> {
@@ -76,14 +82,35 @@ impl Stage {
                 status.phase == Some(RequestPhase::InReview) && status.stage.as_ref().is_some_and(|s| s.name == stage)
             })
             .await?;
+        let round = request.spec.submission;
+        self.record(who, department, &request, stage, verdict, &format!("{name}-{stage}-{round}")).await
+    }
+
+    /// Somebody approves whatever stage is open, under a name of their own.
+    ///
+    /// # Errors
+    /// What the hub refuses.
+    pub async fn approve(&self, who: &str, department: &str, name: &str, stage: &str, approval: &str) -> Result<()> {
+        let request = self.request(department, name).with_context(|| format!("request {name}"))?;
+        self.record(who, department, &request, stage, "Approve", approval).await
+    }
+
+    async fn record(
+        &self,
+        who: &str,
+        department: &str,
+        request: &ResourceRequest,
+        stage: &str,
+        verdict: &str,
+        approval: &str,
+    ) -> Result<()> {
         let digest = request.status.as_ref().and_then(|s| s.review.as_ref()).map(|r| r.order_digest.clone());
         let user = people::person(who)?;
-        let round = request.spec.submission;
         let body: Approval = serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "Approval",
-            "metadata": { "name": format!("{name}-{stage}-{round}"), "labels": { "zhengyun.io/department": department } },
+            "metadata": { "name": approval, "labels": { "zhengyun.io/department": department } },
             "spec": {
-                "request": name, "requestUID": request.uid(), "orderDigest": digest, "stage": stage,
+                "request": request.name_any(), "requestUID": request.uid(), "orderDigest": digest, "stage": stage,
                 "verdict": verdict, "reason": "decided in a simulation",
                 "approver": { "username": user.name, "groups": user.groups }
             }
@@ -93,6 +120,24 @@ impl Stage {
         Ok(())
     }
 
+    /// The grant that came of a request, as the hub has it.
+    pub fn grant(&self, department: &str, request: &str) -> Option<ResourceGrant> {
+        let name = self.request(department, request)?.status?.grant?;
+        let found = self.world.hub.object("zhengyun.io", "resourcegrants", &format!("dept-{department}"), &name)?;
+        serde_json::from_value(found.as_ref().clone()).ok()
+    }
+
+    /// A system that a department has registered.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn system_of(&self, department: &str) -> Result<String> {
+        let space = format!("dept-{department}");
+        let all = self.world.hub.objects().into_iter();
+        let mut systems = all.filter(|(key, _)| key.plural == "informationsystems" && key.namespace == space);
+        systems.next().map(|(key, _)| key.name).with_context(|| format!("{department} has no system"))
+    }
+
     /// Objects applied with all rights.
     ///
     /// # Errors
@@ -100,6 +145,75 @@ impl Stage {
     pub async fn apply(&self, objects: Vec<Value>) -> Result<()> {
         let objects: Vec<DynamicObject> = objects.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
         world::apply(&self.world.client_of("cloud-admin")?, &objects).await
+    }
+
+    /// A client of a site with all rights.
+    ///
+    /// # Errors
+    /// When the world has no such site.
+    pub fn at(&self, site: &str) -> Result<Client> {
+        let found = self.world.sites.get(site).with_context(|| format!("the world has no site {site}"))?;
+        Ok(found.server.client(&User::system(), "site-admin"))
+    }
+
+    /// Cuts the hub off from a site, or lets it through again.
+    ///
+    /// # Errors
+    /// When the world has no such site.
+    pub fn cut(&self, site: &str, cut: bool) -> Result<()> {
+        let found = self.world.sites.get(site).with_context(|| format!("the world has no site {site}"))?;
+        found.cut.store(cut, Ordering::Release);
+        Ok(())
+    }
+
+    /// Merges a patch into what an object names by kind, namespace and name.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn merge(&self, client: &Client, object: Value, patch: &Value) -> Result<()> {
+        let object: DynamicObject = serde_json::from_value(object)?;
+        let api = world::api_of(client, &object).await?;
+        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// Deletes what an object names by kind, namespace and name.
+    ///
+    /// # Errors
+    /// What the server refuses.
+    pub async fn remove(&self, client: &Client, object: Value) -> Result<()> {
+        let object: DynamicObject = serde_json::from_value(object)?;
+        let api = world::api_of(client, &object).await?;
+        api.delete(&object.name_any(), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// What a site has of a kind in a namespace, with the names.
+    ///
+    /// # Errors
+    /// When the world has no such site.
+    pub fn standing(&self, site: &str, plural: &str, namespace: &str) -> Result<Vec<Arc<Value>>> {
+        let found = self.world.sites.get(site).with_context(|| format!("the world has no site {site}"))?;
+        let all = found.server.objects().into_iter();
+        Ok(all.filter(|(key, _)| key.plural == plural && key.namespace == namespace).map(|(_, o)| o).collect())
+    }
+
+    /// Waits until a condition of an object of the hub has a reason.
+    ///
+    /// # Errors
+    /// The conditions that it has instead.
+    pub async fn says(&self, plural: &str, namespace: &str, name: &str, reason: &str) -> Result<()> {
+        self.until(&format!("{plural} {name} says {reason}"), || {
+            let found = self.world.hub.object("zhengyun.io", plural, namespace, name);
+            let conditions = found.and_then(|o| o.pointer("/status/conditions").cloned()).unwrap_or_default();
+            let said = |c: &Value| c.get("reason").and_then(Value::as_str) == Some(reason);
+            if conditions.as_array().is_some_and(|all| all.iter().any(said)) {
+                Ok(())
+            } else {
+                Err(conditions.to_string())
+            }
+        })
+        .await
     }
 
     /// A request as the hub has it.
@@ -176,9 +290,10 @@ impl Stage {
                 Ok(found) => return Ok(found),
                 Err(seen) => seen,
             };
-            match tokio::time::timeout_at(deadline, changed.changed()).await {
-                Ok(()) => {}
-                Err(_) => bail!("{what}: never within {} min; last seen: {seen}", PATIENCE.as_secs() / 60),
+            // Sites change as well.
+            let glance = deadline.min(Instant::now() + Duration::from_secs(1));
+            if tokio::time::timeout_at(glance, changed.changed()).await.is_err() && Instant::now() >= deadline {
+                bail!("{what}: never within {} min; last seen: {seen}", PATIENCE.as_secs() / 60);
             }
         }
     }

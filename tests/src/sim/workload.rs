@@ -1,7 +1,11 @@
 //! Workloads: short scripts of what people do. Each must come to the same end whatever happens to operators meanwhile.
 
+mod door;
 mod lives;
 mod quotas;
+mod reviews;
+mod sites;
+mod surroundings;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -64,6 +68,32 @@ workloads! {
     "move" Exactly "a department is moved to another parent" quotas::move_department;
     "bad-object" Exactly "a template holds an object that the site refuses" lives::bad_object;
     "auto" Exactly "a request needs no approval" lives::auto;
+    "many-things" Exactly "a space, a volume, a bucket and a database are delivered as one and revoked" lives::many_things;
+    "twice-ended" Exactly "two revocations are ordered for one grant" lives::twice_ended;
+    "undone" Exactly "the authority undoes a revocation in its hold" lives::undone;
+    "cleared" Exactly "ended orders are deleted, and the same is ordered again under the old names" lives::cleared;
+    "too-soon" Exactly "a renewal is asked for, which there is not yet" lives::renewal;
+    "staged" Exactly "a request passes every stage that is shipped, and its delivery is confirmed" reviews::staged;
+    "late-refusal" Exactly "the second stage rejects what the first approved" reviews::late_refusal;
+    "unfit" Exactly "who may not approve tries to, before who may does" reviews::unfit;
+    "new-way" Exactly "the approval policy changes while a request is under review" reviews::new_way;
+    "new-item" Exactly "a catalogue item changes while a request is under review" reviews::new_item;
+    "no-guard" Exactly "a policy of the API server is away as a request is submitted, and comes back" reviews::no_guard;
+    "two-sites" Exactly "two departments order at two sites at once" sites::two_sites;
+    "cut-deliver" Exactly "the site is cut off as a grant is to be delivered, and comes back" sites::cut_deliver;
+    "flapping" Standing "the way to the site comes and goes while a grant is delivered" sites::flapping;
+    "squatted" Exactly "somebody has the namespace's name already, and gives it up" sites::squatted;
+    "drift" Exactly "somebody widens and deletes what was delivered" sites::drift;
+    "retained" Exactly "a volume outlives its claim, and an administrator removes it" sites::retained;
+    "lost-key" Exactly "the site's credential is spoilt while a grant is revoked, and mended" sites::lost_key;
+    "other-cluster" Exactly "another cluster answers for a site for a while" sites::other_cluster;
+    "capacity" AsTold "two departments ask for what a site has once" surroundings::capacity;
+    "quota-gone" Exactly "a quota is deleted while it is used, and made again" surroundings::quota_gone;
+    "department-gone" Exactly "a department is deleted while it holds something" surroundings::department_gone;
+    "door" Exactly "a request and its revocation, all through the API" door::life;
+    "door-correct" Exactly "a request is returned and corrected through the API" door::correct;
+    "door-twice" Exactly "everything is sent to the API twice at the same time" door::twice;
+    "site-gone" Exactly "a site is deleted while something stands there" surroundings::site_gone;
 }
 
 /// The workload of a name.
@@ -112,5 +142,13 @@ pub(super) fn policies() -> Vec<Value> {
             "request.action == 'Revoke'",
             json!({ "stages": [{ "name": "department" }], "holdSeconds": 1 }),
         ),
+        json!({
+            "apiVersion": "zhengyun.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": { "name": "sim-hold" },
+            "spec": {
+                "displayNames": { "zh-CN": { "full": "模拟用流程" }, "en": { "full": "sim-hold" } },
+                "match": "request.action == 'Revoke' && request.class == 'Temporary'", "priority": 950, "confirm": "Auto",
+                "stages": [{ "name": "department" }], "holdSeconds": 120
+            }
+        }),
     ]
 }

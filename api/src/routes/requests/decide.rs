@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zhengyun_crds::approval::{Approval, Verdict};
@@ -169,8 +171,8 @@ fn object(request: &Resource, wanted: &Approval) -> Result<(), Problem> {
         decisions: status.map_or(&[], |s| &s.decisions),
     };
     let mut now = wanted.clone();
-    // The hub's clock dates the record; whatever it says, that is after the stage was opened.
-    now.metadata.creation_timestamp = Some(stage.opened_at.clone());
+    // The hub's clock dates the record; whatever it says, that is after every decision there is.
+    now.metadata.creation_timestamp = Some(Time(Timestamp::MAX));
     now.metadata.uid = Some("not-stored-yet".to_owned());
     let evaluation = evaluate(&case, &[Candidate { approval: &now, entitled: true }]);
     match evaluation.judgements.into_iter().find(|j| j.reason != Reason::Counted) {

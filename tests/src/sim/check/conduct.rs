@@ -1,6 +1,6 @@
-//! How the product behaves: I8, deletions name what they hit; I11, it writes only where it has business; I13, no secret is told.
+//! How the product behaves: I8, deletions name what they hit; I9, what is sent twice has one effect; I11, it writes only where it has business; I13, no secret is told.
 
-use super::View;
+use super::{View, on_hub};
 use crate::apiserver::Verb;
 use crate::sim::people;
 
@@ -22,6 +22,18 @@ pub(super) fn deletes_are_guarded(view: &View<'_>) -> Vec<String> {
         return vec!["it is deleted without a UID".to_owned()];
     }
     Vec::new()
+}
+
+/// What a person sends through the API again, because no answer came, makes nothing twice.
+pub(super) fn one_effect(view: &View<'_>) -> Vec<String> {
+    if view.commit.verb != Verb::Create || !view.commit.agent.starts_with("api-") || view.commit.key.plural == "events" {
+        return Vec::new();
+    }
+    let key = &view.commit.key;
+    let twins = on_hub(view.before, &key.plural).filter(|(other, object)| {
+        other.namespace == key.namespace && object.get("spec") == view.commit.after.get("spec")
+    });
+    twins.map(|(other, _)| format!("{} says the same already", other.name)).collect()
 }
 
 pub(super) fn stays_in_place(view: &View<'_>) -> Vec<String> {

@@ -11,18 +11,27 @@ use zhengyun_crds::{GrantPhase, RequestPhase};
 use super::super::stage::Stage;
 use super::{order, revocation};
 
-const CLERK: &str = "clerk-finance";
-const HEAD: &str = "head-finance";
-const HOME: &str = "finance";
-const SYSTEM: &str = "finance-e-invoice";
+pub(super) const CLERK: &str = "clerk-finance";
+pub(super) const HEAD: &str = "head-finance";
+pub(super) const HOME: &str = "finance";
+pub(super) const SYSTEM: &str = "finance-e-invoice";
 
-async fn served(stage: &Stage, name: &str) -> Result<String> {
+/// An order with these lines.
+pub(super) fn lines(items: &serde_json::Value) -> serde_json::Value {
+    let mut wanted = order(SYSTEM, "Test", "1");
+    if let Some(fields) = wanted.as_object_mut() {
+        fields.insert("items".to_owned(), items.clone());
+    }
+    wanted
+}
+
+pub(super) async fn served(stage: &Stage, name: &str) -> Result<String> {
     stage.submit(CLERK, HOME, name, &order(SYSTEM, "Test", "2")).await?;
     stage.decide(HEAD, HOME, name, "department", "Approve").await?;
     Ok(stage.granted(HOME, name, GrantPhase::InService).await?.name_any())
 }
 
-async fn ended(stage: &Stage, create: &str, grant: &str) -> Result<()> {
+pub(super) async fn ended(stage: &Stage, create: &str, grant: &str) -> Result<()> {
     stage.submit(CLERK, HOME, "the-end", &revocation(grant)).await?;
     stage.decide(HEAD, HOME, "the-end", "department", "Approve").await?;
     stage.granted(HOME, create, GrantPhase::Revoked).await?;
@@ -133,5 +142,76 @@ pub(super) async fn bad_object(stage: &Stage) -> Result<()> {
     }
     stage.submit(CLERK, HOME, "space", &wanted).await?;
     stage.when(HOME, "space", "refused", |r| r.status.as_ref().is_some_and(|s| s.refusal.is_some())).await?;
+    Ok(())
+}
+
+pub(super) async fn many_things(stage: &Stage) -> Result<()> {
+    let wanted = lines(&json!([
+        { "item": "container-space", "name": "space", "parameters": { "cpu": "1", "memory": "1Gi" } },
+        { "item": "block-volume", "name": "disk", "parameters": { "size": "1Gi" } },
+        { "item": "object-bucket", "name": "bucket", "parameters": { "capacity": "1Gi" } },
+        { "item": "postgresql", "name": "db", "parameters": { "instances": 1, "cpu": "1", "memory": "1Gi", "storage": "1Gi" } },
+    ]));
+    stage.submit(CLERK, HOME, "all", &wanted).await?;
+    stage.decide(HEAD, HOME, "all", "department", "Approve").await?;
+    let grant = stage.granted(HOME, "all", GrantPhase::InService).await?.name_any();
+    ended(stage, "all", &grant).await
+}
+
+pub(super) async fn twice_ended(stage: &Stage) -> Result<()> {
+    let grant = served(stage, "space").await?;
+    for name in ["end-one", "end-two"] {
+        stage.submit(CLERK, HOME, name, &revocation(&grant)).await?;
+    }
+    stage.decide(HEAD, HOME, "end-one", "department", "Approve").await?;
+    stage.granted(HOME, "space", GrantPhase::Revoked).await?;
+    stage.in_phase(HOME, "end-one", RequestPhase::Applied).await?;
+    // Nothing is left for the other one to end; who ordered it takes it back.
+    stage.in_phase(HOME, "end-two", RequestPhase::InReview).await?;
+    stage.amend(CLERK, HOME, "end-two", &json!({ "withdrawn": true })).await?;
+    stage.in_phase(HOME, "end-two", RequestPhase::Withdrawn).await?;
+    Ok(())
+}
+
+pub(super) async fn undone(stage: &Stage) -> Result<()> {
+    let grant = served(stage, "space").await?;
+    let mut wanted = revocation(&grant);
+    if let Some(fields) = wanted.as_object_mut() {
+        fields.insert("class".to_owned(), json!("Temporary"));
+    }
+    stage.submit(CLERK, HOME, "the-end", &wanted).await?;
+    stage.decide(HEAD, HOME, "the-end", "department", "Approve").await?;
+    stage.granted(HOME, "space", GrantPhase::Revoking).await?;
+    stage.amend("authority-chief", HOME, "the-end", &json!({ "withdrawn": true, "editedBy": "authority-chief" })).await?;
+    stage.granted(HOME, "space", GrantPhase::InService).await?;
+    stage.in_phase(HOME, "the-end", RequestPhase::Withdrawn).await?;
+    Ok(())
+}
+
+pub(super) async fn cleared(stage: &Stage) -> Result<()> {
+    let grant = served(stage, "space").await?;
+    ended(stage, "space", &grant).await?;
+    for name in ["the-end", "space"] {
+        stage.delete(CLERK, HOME, name).await?;
+        stage
+            .until(&format!("the ended order {name} gone"), || match stage.request(HOME, name) {
+                None => Ok(()),
+                Some(request) => Err(format!("{:?} {:?}", request.metadata.finalizers, request.status)),
+            })
+            .await?;
+    }
+    served(stage, "space-again").await?;
+    Ok(())
+}
+
+pub(super) async fn renewal(stage: &Stage) -> Result<()> {
+    let grant = served(stage, "space").await?;
+    let wanted = json!({ "action": "Renew", "site": "hohhot", "grant": grant, "leaseEnd": "2031-01-01", "justification": "simulated" });
+    stage.submit(CLERK, HOME, "longer", &wanted).await?;
+    stage
+        .when(HOME, "longer", "refused", |r| {
+            r.status.as_ref().and_then(|s| s.refusal.as_ref()).is_some_and(|r| r.reason == "ActionNotAvailable")
+        })
+        .await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::order;
 
 const SYSTEM: &str = "finance-e-invoice";
 
-fn quota(name: &str, cpu: &str) -> Value {
+pub(super) fn quota(name: &str, cpu: &str) -> Value {
     let line = |site: &str| json!({ "site": site, "hard": { "cpu": cpu, "memory": "256Gi", "storage.block": "10Ti", "storage.object": "20Ti" } });
     json!({
         "apiVersion": "zhengyun.io/v1alpha1", "kind": "DepartmentQuota", "metadata": { "name": name },
@@ -17,7 +17,7 @@ fn quota(name: &str, cpu: &str) -> Value {
     })
 }
 
-async fn in_force(stage: &Stage, name: &str, cpu: &str) -> Result<()> {
+pub(super) async fn in_force(stage: &Stage, name: &str, cpu: &str) -> Result<()> {
     stage
         .until(&format!("quota {name} of {cpu} in force"), || {
             let found = stage.world.hub.object("zhengyun.io", "departmentquotas", "", name);
