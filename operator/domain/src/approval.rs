@@ -208,9 +208,8 @@ fn objection(
 /// The last decision before the stage opened. Times of approvals are the hub's, and so is this one's: the time at which the
 /// operator opened the stage is by its own clock, and a clock that is ahead would put every approval before it.
 fn opening<'a>(case: &'a Case<'_>) -> Option<&'a Decision> {
-    let here = |d: &Decision| {
-        d.stage == case.stage.name && d.round == case.review.round && d.verdict == Verdict::Approve
-    };
+    let here =
+        |d: &Decision| d.stage == case.stage.name && d.round == case.review.round && d.verdict == Verdict::Approve;
     case.decisions.iter().filter(|d| !here(d)).max_by_key(|d| d.at.0)
 }
 

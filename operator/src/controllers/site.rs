@@ -6,10 +6,11 @@ mod report;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use zhengyun_crds::site::{Site, SiteStatus};
-use zhengyun_crds::{ConditionType, Reason, marks};
+use zhengyun_crds::{Condition, ConditionType, Reason, marks};
 use zhengyun_domain::amounts::Limits;
 use zhengyun_domain::condition::ConditionSet;
 use zhengyun_domain::quota;
@@ -34,11 +35,11 @@ pub fn is_ready(site: &Site) -> bool {
 /// When the hub does not answer or the site object changed meanwhile. A site that does not answer is a condition.
 pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
     let api = context.cluster::<Site>();
-    if site.metadata.deletion_timestamp.is_some() {
-        return remove(&context, &site).await;
-    }
+    let leaves = site.metadata.deletion_timestamp.is_some();
     if !has_finalizer(site.as_ref(), marks::FINALIZER_SITE) {
-        add_finalizer(&api, site.as_ref(), marks::FINALIZER_SITE).await?;
+        if !leaves {
+            add_finalizer(&api, site.as_ref(), marks::FINALIZER_SITE).await?;
+        }
         return Ok(Action::await_change());
     }
     let ledger = context
@@ -46,8 +47,16 @@ pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
         .open(&context.hub.calls, &site, &context.identity, &context.metrics)
         .await
         .map_err(|e| ReconcileError::Transient(e.to_string()))?;
+    let resting = if leaves { resting(&context, &site) } else { 0 };
+    if leaves && resting == 0 && ledger.books().totals().is_zero() {
+        return remove(&context, &site).await;
+    }
+    // A site that leaves is served until nothing rests on it: what stands there can only be revoked through it.
     let found = observe::observe(&context, &site, &ledger).await;
-    let status = report::report(&site, &ledger, &found, context.clock.now()).await?;
+    let mut status = report::report(&site, &ledger, &found, context.clock.now()).await?;
+    if leaves {
+        status.conditions = blocked(&site, status.conditions, resting, context.clock.now());
+    }
     // A capacity that was cut holds at once; a raise only after it is recorded.
     let wanted = adopted_capacity(&status)?;
     let current = ledger.books().limits().capacity.clone();
@@ -72,35 +81,36 @@ fn put_in_force(ledger: &SiteLedger, capacity: Limits) {
     }
 }
 
-async fn remove(context: &Context, site: &Site) -> Outcome {
+/// Grants at a site that have not ended.
+fn resting(context: &Context, site: &Site) -> usize {
     let name = site.name_any();
-    let api = context.cluster::<Site>();
-    if !has_finalizer(site, marks::FINALIZER_SITE) {
-        return Ok(Action::await_change());
-    }
-    let charged = context.ledger.site(&name).is_ok_and(|l| !l.books().totals().is_zero());
-    let grants = context
-        .watches
-        .grants
-        .all()
+    let grants = context.watches.grants.all();
+    grants
         .iter()
         .filter(|g| g.spec.site == name && super::grant::phase(g) != zhengyun_crds::GrantPhase::Revoked)
-        .count();
-    if !charged && grants == 0 {
-        context.links.drop_site(&name);
-        remove_finalizer(&api, site, marks::FINALIZER_SITE).await?;
-        return Ok(Action::await_change());
-    }
+        .count()
+}
+
+/// Nothing rests on the site: its ledger is closed, so that one of the same name begins anew, and the object may go.
+async fn remove(context: &Context, site: &Site) -> Outcome {
+    let name = site.name_any();
+    context.links.drop_site(&name);
+    context.ledger.close(&name);
+    remove_finalizer(&context.cluster::<Site>(), site, marks::FINALIZER_SITE).await?;
+    Ok(Action::await_change())
+}
+
+/// What a site says that is to be deleted and cannot be yet; the rest of what was found out about it stays.
+fn blocked(site: &Site, mut found: Vec<Condition>, grants: usize, now: Timestamp) -> Vec<Condition> {
     let message = format!(
         "the site cannot be deleted while {grants} grants or charges rest on it; revoke them, then the deletion goes on by itself"
     );
-    let before = site.status.clone().unwrap_or_default();
-    let mut set = ConditionSet::new(&before.conditions, site.metadata.generation, context.clock.now());
+    let before = site.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let mut set = ConditionSet::new(&before, site.metadata.generation, now);
     set.stalled(Reason::InUse, message.clone()).yes(ConditionType::DeletionBlocked, Reason::InUse, message);
-    set.keep(ConditionType::Reachable).keep(ConditionType::IdentityConfirmed).keep(ConditionType::CredentialValid);
-    let status = SiteStatus { conditions: set.finish(), ..before };
-    if site.status.as_ref() != Some(&status) {
-        replace_status(&api, site, site.status.as_ref(), &status).await?;
-    }
-    Ok(Action::requeue(Duration::from_secs(10)))
+    let mut all = set.finish();
+    found.retain(|c| all.iter().all(|said| said.type_ != c.type_));
+    all.extend(found);
+    all.sort_by(|a, b| a.type_.cmp(&b.type_));
+    all
 }

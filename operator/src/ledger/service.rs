@@ -170,6 +170,11 @@ impl LedgerService {
         self.sites.write().unwrap_or_else(PoisonError::into_inner).insert(ledger.site.clone(), ledger);
     }
 
+    /// Closes the ledger of a site that is gone: its writer ends once nobody holds the handle.
+    pub fn close(&self, site: &str) {
+        self.sites.write().unwrap_or_else(PoisonError::into_inner).remove(site);
+    }
+
     /// The tree in force.
     pub fn tree(&self) -> Arc<Tree> {
         Arc::clone(&self.tree.lock().unwrap_or_else(PoisonError::into_inner))

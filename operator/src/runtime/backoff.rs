@@ -6,21 +6,38 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(60);
+const FIRST_OF_STALE: Duration = Duration::from_millis(20);
+const LONGEST_OF_STALE: Duration = Duration::from_secs(5);
 
 /// How often each object failed in a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     failures: Mutex<HashMap<String, u32>>,
 }
 
+impl Default for Backoff {
+    /// For what failed: 200 ms at first, a minute at last.
+    fn default() -> Self {
+        Self { first: FIRST, longest: LONGEST, failures: Mutex::default() }
+    }
+}
+
 impl Backoff {
-    /// Counts a failure and tells how long to wait: 200 ms doubled each time up to a minute, spread by a quarter.
+    /// For what was looked at in an old state: the new one is usually there at once, unless a watch stands still.
+    pub fn of_stale_views() -> Self {
+        Self { first: FIRST_OF_STALE, longest: LONGEST_OF_STALE, failures: Mutex::default() }
+    }
+
+    /// Counts a failure and tells how long to wait: doubled each time up to the longest, spread by a quarter.
     pub fn next(&self, key: &str) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.to_owned()).or_default();
         *count = count.saturating_add(1);
-        let doubled = FIRST.saturating_mul(1_u32.checked_shl((*count).saturating_sub(1).min(16)).unwrap_or(u32::MAX));
-        spread(doubled.min(LONGEST), key, *count)
+        let doubled =
+            self.first.saturating_mul(1_u32.checked_shl((*count).saturating_sub(1).min(16)).unwrap_or(u32::MAX));
+        spread(doubled.min(self.longest), key, *count)
     }
 
     /// Forgets the failures of an object.

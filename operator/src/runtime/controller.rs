@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -131,10 +130,11 @@ pub async fn run<K, F, Fut>(
     let kind = K::kind(&()).to_string();
     let backoff = Arc::new(Backoff::default());
     let queue = triggers.streams.take_until(shutdown.cancelled_owned()).map(Ok::<_, std::convert::Infallible>);
-    let policy_backoff = Arc::clone(&backoff);
+    let stale = Arc::new(Backoff::of_stale_views());
+    let (policy_backoff, policy_stale) = (Arc::clone(&backoff), Arc::clone(&stale));
     let wrapped = move |object: Arc<K>, _: Arc<()>| -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        let (metrics, backoff, kind, reconcile) =
-            (Arc::clone(&metrics), Arc::clone(&backoff), kind.clone(), reconcile.clone());
+        let (metrics, kind, reconcile) = (Arc::clone(&metrics), kind.clone(), reconcile.clone());
+        let (backoff, stale) = (Arc::clone(&backoff), Arc::clone(&stale));
         Box::pin(async move {
             let name = key(object.as_ref());
             let started = Instant::now();
@@ -150,7 +150,10 @@ pub async fn run<K, F, Fut>(
             };
             metrics.reconciles.get_or_create(&ReconcileLabels { kind: kind.clone(), outcome: word.to_owned() }).inc();
             match &outcome {
-                Ok(_) => backoff.succeed(&name),
+                Ok(_) => {
+                    backoff.succeed(&name);
+                    stale.succeed(&name);
+                }
                 Err(ReconcileError::Transient(why)) => {
                     tracing::warn!(kind, object = name, why, "reconcile failed; it is tried again");
                 }
@@ -160,7 +163,7 @@ pub async fn run<K, F, Fut>(
         })
     };
     let policy = move |object: Arc<K>, error: &ReconcileError, _: Arc<()>| match error {
-        ReconcileError::Stale(_) => Action::requeue(Duration::from_millis(20)),
+        ReconcileError::Stale(_) => Action::requeue(policy_stale.next(&key(object.as_ref()))),
         ReconcileError::Transient(_) => Action::requeue(policy_backoff.next(&key(object.as_ref()))),
     };
     let config = Config::default().concurrency(concurrency);

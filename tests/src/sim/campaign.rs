@@ -37,16 +37,8 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order in which they are played.
-    pub const ALL: [Self; 8] = [
-        Self::Calm,
-        Self::Crash,
-        Self::Pause,
-        Self::Cut,
-        Self::Clock,
-        Self::Watch,
-        Self::Pair,
-        Self::Call,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Calm, Self::Crash, Self::Pause, Self::Cut, Self::Clock, Self::Watch, Self::Pair, Self::Call];
 }
 
 /// What of a campaign is played.
@@ -244,9 +236,7 @@ fn plans(class: Class, calm: &Plan, counts: &Counts, pairs: u64) -> Vec<Plan> {
             .flat_map(|at| WatchTrouble::ALL.map(|trouble| with(Fault::Watch(at, trouble))))
             .collect(),
         Class::Pause => (1..=counts.writes).map(|at| with(Fault::Pause(at))).collect(),
-        Class::Cut => {
-            (1..=counts.writes).flat_map(|at| Cut::ALL.map(|cut| with(Fault::Cut(at, cut)))).collect()
-        }
+        Class::Cut => (1..=counts.writes).flat_map(|at| Cut::ALL.map(|cut| with(Fault::Cut(at, cut)))).collect(),
         Class::Clock => Rate::ALL.map(|rate| with(Fault::Clock(rate))).to_vec(),
         Class::Pair => (0..pairs).map(|n| pair(calm, counts, n)).collect(),
     }

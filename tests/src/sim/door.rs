@@ -85,7 +85,10 @@ impl Door {
         let life = Life::new(Role::Api, &format!("api-{number}"));
         let client = |user: &User| {
             let open = Arc::new(AtomicBool::new(false));
-            Client::new(Line::new(&self.gate, &life, "hub", self.world.hub.service(user, &life.agent), &open), "default")
+            Client::new(
+                Line::new(&self.gate, &life, "hub", self.world.hub.service(user, &life.agent), &open),
+                "default",
+            )
         };
         // Without a bearer token nobody is anybody.
         let hub = Hub::from_clients(client(&people::api()), client(&User::default()), HUB_TIMEOUT);
@@ -110,12 +113,15 @@ impl Door {
         let process = process?;
         let token = people::token(who);
         self.world.hub.admit(&token, &people::person(who)?);
-        let mut request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        let mut request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
         if let Some(etag) = etag {
             request = request.header("if-match", etag);
         }
         let request = match body {
-            Some(body) => request.header("content-type", "application/json").body(axum::body::Body::from(body.to_string())),
+            Some(body) => {
+                request.header("content-type", "application/json").body(axum::body::Body::from(body.to_string()))
+            }
             None => request.body(axum::body::Body::empty()),
         }?;
         let answered = async {
@@ -134,7 +140,11 @@ impl Door {
         Ok(Some(Answer { status: head.status, etag, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }))
     }
 
-    async fn until_done<F: Future<Output = Result<Outcome>>>(&self, what: &str, attempt: impl Fn() -> F) -> Result<Value> {
+    async fn until_done<F: Future<Output = Result<Outcome>>>(
+        &self,
+        what: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<Value> {
         let mut last = String::new();
         for _ in 0..TRIES {
             match attempt().await? {

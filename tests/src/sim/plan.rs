@@ -79,8 +79,7 @@ pub enum WatchTrouble {
 
 impl WatchTrouble {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Dropped, Self::Gone, Self::Late, Self::VeryLate, Self::Hidden, Self::Broken];
+    pub const ALL: [Self; 6] = [Self::Dropped, Self::Gone, Self::Late, Self::VeryLate, Self::Hidden, Self::Broken];
 }
 
 /// What goes wrong with all ways to sites, for a minute and a half.

@@ -42,10 +42,9 @@ impl Connector for Roads {
     fn clients(&self, _: &str, credential: &Credential) -> Result<(Client, Client), ConnectError> {
         // Whatever the hub calls the site: the address leads where it leads.
         let site = credential.server().host().and_then(|host| host.split('.').next()).unwrap_or_default();
-        let found =
-            self.world.sites.get(site).ok_or_else(|| ConnectError::Unreadable {
-                problem: format!("the simulated world has no cluster {site}"),
-            })?;
+        let found = self.world.sites.get(site).ok_or_else(|| ConnectError::Unreadable {
+            problem: format!("the simulated world has no cluster {site}"),
+        })?;
         let client = || self.client(&found.server, site, &people::driver(), &found.cut);
         Ok((client(), client()))
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::base::{Base, World, on_paused_clock};
 use super::check::{self, Violation};
 use super::fault::{Counts, Gate};
-use super::plan::Plan;
+use super::plan::{Fault, Plan};
 use super::process::Operator;
 use super::stage::{Stage, counts};
 use super::workload::{self, Ends, Workload};
@@ -68,6 +68,10 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let stage = Stage::new(&world, &gate);
     let mut violations = Vec::new();
     let played = (workload.play)(&stage).await;
+    if plan.faults.iter().any(|f| matches!(f, Fault::Cut(..))) {
+        // Longer than the ways are cut.
+        tokio::time::sleep(QUIET).await;
+    }
     let played = match played {
         Ok(()) => stage.quiet(QUIET).await,
         other => other,
@@ -212,6 +216,14 @@ impl End {
                 (Some(mine), Some(theirs)) => {
                     let mut at = Vec::new();
                     differing("", mine, theirs, &mut at);
+                    if ends == Ends::Standing {
+                        // What was made another number of times has other UIDs.
+                        at.retain(|(path, _)| !path.ends_with("/uid"));
+                    }
+                    if at.is_empty() {
+                        continue;
+                    }
+                    let at: Vec<String> = at.into_iter().map(|(path, what)| format!("{path} {what}")).collect();
                     lines.push(format!("{} {}: {}", key.0, key.1, at.join("; ")));
                 }
                 (Some(_), None) => lines.push(format!("{} {}: should not be there", key.0, key.1)),
@@ -232,7 +244,7 @@ impl End {
     }
 }
 
-fn differing(path: &str, mine: &Value, theirs: &Value, found: &mut Vec<String>) {
+fn differing(path: &str, mine: &Value, theirs: &Value, found: &mut Vec<(String, String)>) {
     match (mine, theirs) {
         (Value::Object(a), Value::Object(b)) => {
             for name in a.keys().chain(b.keys().filter(|k| !a.contains_key(*k))) {
@@ -250,6 +262,6 @@ fn differing(path: &str, mine: &Value, theirs: &Value, found: &mut Vec<String>) 
             }
         }
         (a, b) if a == b => {}
-        (a, b) => found.push(format!("{path} is {a} instead of {b}")),
+        (a, b) => found.push((path.to_owned(), format!("is {a} instead of {b}"))),
     }
 }

@@ -60,7 +60,7 @@ workloads! {
     "correct" Exactly "a request is returned, corrected, approved and delivered" lives::correct;
     "refuse" Exactly "one request is rejected, another one withdrawn" lives::refuse;
     "revoke" Exactly "a grant is delivered and revoked to zero" lives::revoke;
-    "hasty" Standing "a grant is revoked while it is being delivered" lives::hasty;
+    "hasty" AsTold "a grant is revoked while it is being delivered" lives::hasty;
     "cut-off" Exactly "a grant is revoked while its site is cut off, which comes back later" lives::cut_off;
     "last-unit" AsTold "two requests ask for what is there once" quotas::last_unit;
     "again" Exactly "a refused request is deleted and made again under its name, for less" lives::again;
@@ -70,7 +70,7 @@ workloads! {
     "auto" Exactly "a request needs no approval" lives::auto;
     "many-things" Exactly "a space, a volume, a bucket and a database are delivered as one and revoked" lives::many_things;
     "twice-ended" Exactly "two revocations are ordered for one grant" lives::twice_ended;
-    "undone" Exactly "the authority undoes a revocation in its hold" lives::undone;
+    "undone" Standing "the authority undoes a revocation in its hold" lives::undone;
     "cleared" Exactly "ended orders are deleted, and the same is ordered again under the old names" lives::cleared;
     "too-soon" Exactly "a renewal is asked for, which there is not yet" lives::renewal;
     "staged" Exactly "a request passes every stage that is shipped, and its delivery is confirmed" reviews::staged;

@@ -38,8 +38,7 @@ fn judge(decisions: &[Decision], approvals: &[Approval]) -> Evaluation {
     let stage: OpenStage =
         serde_json::from_value(json!({ "name": "technical", "index": 1, "openedAt": OPENED })).unwrap();
     let editors = ["zhao".to_owned()];
-    let case =
-        Case { uid: "u", review: &review, stage: &stage, requested_by: "zhang", editors: &editors, decisions };
+    let case = Case { uid: "u", review: &review, stage: &stage, requested_by: "zhang", editors: &editors, decisions };
     let candidates: Vec<_> = approvals.iter().map(|approval| Candidate { approval, entitled: true }).collect();
     evaluate(&case, &candidates)
 }

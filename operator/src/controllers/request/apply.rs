@@ -142,7 +142,12 @@ async fn reserve(
     let ledger = context.ledger.site(site)?;
     let change = change(request, observed.department, Charge::reserved(charge.clone()));
     let uid = change.object.uid.clone();
-    match ledger.decide(vec![change]).await {
+    let decided = match ledger.booked_sequence(&uid) {
+        // Committed before, and the view of the request is older than that: the same decision is not taken twice.
+        Some(sequence) if ledger.booked(&uid) == change.charge => Ok(sequence),
+        _ => ledger.decide(vec![change]).await,
+    };
+    match decided {
         Ok(sequence) => {
             let status = entered(status, site, Some(sequence), &charge);
             replace_status(api, request, request.status.as_ref(), &status).await?;

@@ -1,11 +1,13 @@
 //! What a decision about a request is made from.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use zhengyun_crds::approval::Approval;
 use zhengyun_crds::request::{Action, AncestorEffect, Finding, RequestPhase, ResourceRequest};
 use zhengyun_crds::{GROUP, Reason, ResourceGrant, marks};
@@ -80,7 +82,8 @@ pub(super) async fn observe(
     } else if phase == RequestPhase::Approved {
         grants.get_opt(&grant_name).await?
     } else {
-        context.watches.grants.get_in(namespace, &grant_name).map(|g| g.as_ref().clone())
+        let seen = context.watches.grants.get_in(namespace, &grant_name);
+        fresh(&grants, seen, &grant_name).await?.map(|g| g.as_ref().clone())
     };
     let editable = matches!(phase, RequestPhase::Draft | RequestPhase::ReturnedForCorrection);
     let mut facts = Facts {
@@ -96,7 +99,7 @@ pub(super) async fn observe(
         booked,
     };
     if editable {
-        let assessment = assessment(context, request, namespace, &facts, &grant_name);
+        let assessment = assessment(context, request, namespace, &facts, &grant_name).await?;
         if let Ok(ledger) = context.ledger.site(&order.site) {
             facts.effects = ledger.effects(&facts.department, &assessment.charge);
             let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
@@ -122,19 +125,38 @@ pub(super) async fn observe(
     Ok(facts)
 }
 
-fn assessment(
+/// What the cache has of an object, or else the hub: a refusal stands until somebody submits again, so nothing is said to be
+/// missing because a watch is late.
+async fn fresh<K>(api: &Api<K>, seen: Option<Arc<K>>, name: &str) -> Result<Option<Arc<K>>, ReconcileError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    // What is no name leads to another path, and cannot be there.
+    if seen.is_some() || !naming::is_label(name) {
+        return Ok(seen);
+    }
+    Ok(api.get_opt(name).await?.map(Arc::new))
+}
+
+async fn assessment(
     context: &Context,
     request: &ResourceRequest,
     namespace: &str,
     facts: &Facts,
     grant_name: &str,
-) -> Assessment {
+) -> Result<Assessment, ReconcileError> {
     let order = &request.spec.order;
     let watches = &context.watches;
     let department = watches.departments.get(&facts.department);
-    let system = order.system.as_deref().and_then(|name| watches.systems.get_in(namespace, name));
-    let site = watches.sites.get(&order.site);
-    let items: Vec<_> = order.items.iter().filter_map(|line| watches.items.get(&line.item)).collect();
+    let system = match order.system.as_deref() {
+        Some(name) => fresh(&context.namespaced(namespace), watches.systems.get_in(namespace, name), name).await?,
+        None => None,
+    };
+    let site = fresh(&context.cluster(), watches.sites.get(&order.site), &order.site).await?;
+    let mut items = Vec::new();
+    for line in &order.items {
+        items.extend(fresh(&context.cluster(), watches.items.get(&line.item), &line.item).await?);
+    }
     let policies = watches.policies.all();
     let around = Surroundings {
         department: department.as_deref(),
@@ -151,7 +173,7 @@ fn assessment(
         order,
         materials: &request.spec.materials,
     };
-    assess(&submission, &around)
+    Ok(assess(&submission, &around))
 }
 
 /// Tries the rendered objects at the site, with server-side dry run. Needed to submit; for a draft only when its order changed.

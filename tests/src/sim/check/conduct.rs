@@ -26,7 +26,8 @@ pub(super) fn deletes_are_guarded(view: &View<'_>) -> Vec<String> {
 
 /// What a person sends through the API again, because no answer came, makes nothing twice.
 pub(super) fn one_effect(view: &View<'_>) -> Vec<String> {
-    if view.commit.verb != Verb::Create || !view.commit.agent.starts_with("api-") || view.commit.key.plural == "events" {
+    if view.commit.verb != Verb::Create || !view.commit.agent.starts_with("api-") || view.commit.key.plural == "events"
+    {
         return Vec::new();
     }
     let key = &view.commit.key;

@@ -35,6 +35,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("Provisioning", "Revoking"),
     ("InService", "Revoking"),
     ("Revoking", "Provisioning"),
+    // Undone before anything was taken away.
+    ("Revoking", "InService"),
     ("Revoking", "Revoked"),
 ];
 

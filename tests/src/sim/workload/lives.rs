@@ -136,6 +136,7 @@ pub(super) async fn bad_object(stage: &Stage) -> Result<()> {
             }
         })])
         .await?;
+    stage.says("catalogitems", "", "crooked", "Accepted").await?;
     let mut wanted = order(SYSTEM, "Test", "1");
     if let Some(items) = wanted.pointer_mut("/items").and_then(serde_json::Value::as_array_mut) {
         items.push(json!({ "item": "crooked", "name": "crooked", "parameters": {} }));
@@ -182,7 +183,9 @@ pub(super) async fn undone(stage: &Stage) -> Result<()> {
     stage.submit(CLERK, HOME, "the-end", &wanted).await?;
     stage.decide(HEAD, HOME, "the-end", "department", "Approve").await?;
     stage.granted(HOME, "space", GrantPhase::Revoking).await?;
-    stage.amend("authority-chief", HOME, "the-end", &json!({ "withdrawn": true, "editedBy": "authority-chief" })).await?;
+    stage
+        .amend("authority-chief", HOME, "the-end", &json!({ "withdrawn": true, "editedBy": "authority-chief" }))
+        .await?;
     stage.granted(HOME, "space", GrantPhase::InService).await?;
     stage.in_phase(HOME, "the-end", RequestPhase::Withdrawn).await?;
     Ok(())

@@ -42,7 +42,10 @@ pub(super) async fn staged(stage: &Stage) -> Result<()> {
             if waits { Ok(grant) } else { Err(format!("{:?}", status.conditions)) }
         })
         .await?;
-    ensure!(grant.status.and_then(|s| s.phase) == Some(GrantPhase::Provisioning), "not in service before it is confirmed");
+    ensure!(
+        grant.status.and_then(|s| s.phase) == Some(GrantPhase::Provisioning),
+        "not in service before it is confirmed"
+    );
     stage.amend(CLERK, HOME, NAME, &json!({ "deliveryConfirmed": true })).await?;
     stage.granted(HOME, NAME, GrantPhase::InService).await?;
     Ok(())
@@ -78,7 +81,8 @@ pub(super) async fn new_way(stage: &Stage) -> Result<()> {
     stage.submit(CLERK, HOME, NAME, &order(SYSTEM, "Test", "2")).await?;
     stage.in_phase(HOME, NAME, RequestPhase::InReview).await?;
     let admin = stage.world.client_of("cloud-admin")?;
-    let policy = json!({ "apiVersion": "zhengyun.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": { "name": "sim-create" } });
+    let policy =
+        json!({ "apiVersion": "zhengyun.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": { "name": "sim-create" } });
     let longer = json!({ "spec": { "stages": [{ "name": "department" }, { "name": "technical" }] } });
     stage.merge(&admin, policy, &longer).await?;
     // What was pinned as it was submitted goes on; what comes later goes the new way.

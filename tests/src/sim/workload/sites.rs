@@ -101,12 +101,15 @@ pub(super) async fn drift(stage: &Stage) -> Result<()> {
     let site = stage.at(SITE)?;
     let first = |plural: &str| -> Result<(String, String)> {
         let all = stage.standing(SITE, plural, &space)?;
-        let of = |pointer: &str| all.first().and_then(|o| o.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
+        let of =
+            |pointer: &str| all.first().and_then(|o| o.pointer(pointer)).and_then(Value::as_str).map(str::to_owned);
         of("/metadata/name").zip(of("/metadata/uid")).with_context(|| format!("{plural} of the grant"))
     };
     let (quota, _) = first("resourcequotas")?;
     let named = |api: &str, kind: &str, name: &str| json!({ "apiVersion": api, "kind": kind, "metadata": { "name": name, "namespace": space } });
-    stage.merge(&site, named("v1", "ResourceQuota", &quota), &json!({ "spec": { "hard": { "requests.cpu": "200" } } })).await?;
+    stage
+        .merge(&site, named("v1", "ResourceQuota", &quota), &json!({ "spec": { "hard": { "requests.cpu": "200" } } }))
+        .await?;
     stage
         .until("the quota as granted", || {
             let all = stage.standing(SITE, "resourcequotas", &space).map_err(|e| e.to_string())?;
@@ -139,7 +142,9 @@ pub(super) async fn retained(stage: &Stage) -> Result<()> {
     let site = stage.at(SITE)?;
     for volume in stage.standing(SITE, "persistentvolumes", "")? {
         let name = volume.pointer("/metadata/name").cloned();
-        stage.remove(&site, json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name } })).await?;
+        stage
+            .remove(&site, json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name } }))
+            .await?;
     }
     stage.granted(HOME, "disk", GrantPhase::Revoked).await?;
     Ok(())
@@ -149,7 +154,8 @@ pub(super) async fn retained(stage: &Stage) -> Result<()> {
 fn secret(stage: &Stage, site: &str) -> Result<(Value, Value)> {
     let name = format!("site-{site}");
     let found = stage.world.hub.object("", "secrets", "zhengyun-system", &name).context("the site's Secret")?;
-    let named = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "zhengyun-system" } });
+    let named =
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "zhengyun-system" } });
     Ok((named, json!({ "data": found.get("data") })))
 }
 
@@ -192,7 +198,10 @@ pub(super) async fn other_cluster(stage: &Stage) -> Result<()> {
     }
     stage.submit("clerk-ulanqab-emergency", "ulanqab-emergency", "two", &there).await?;
     tokio::time::sleep(Duration::from_secs(90)).await;
-    ensure!(stage.standing(SITE, "configmaps", "zhengyun-system")?.len() == before, "nothing is written where the site is not");
+    ensure!(
+        stage.standing(SITE, "configmaps", "zhengyun-system")?.len() == before,
+        "nothing is written where the site is not"
+    );
     stage.merge(&admin, named, &own).await?;
     nudge(stage, "ulanqab", "right again").await?;
     stage.granted("ulanqab-emergency", "two", GrantPhase::InService).await?;

@@ -16,11 +16,9 @@ fn named(kind: &str, name: &str) -> Value {
 
 async fn gone(stage: &Stage, plural: &str, name: &str) -> Result<()> {
     stage
-        .until(&format!("{plural} {name} gone"), || {
-            match stage.world.hub.object("zhengyun.io", plural, "", name) {
-                None => Ok(()),
-                Some(object) => Err(format!("{:?}", object.pointer("/status/conditions"))),
-            }
+        .until(&format!("{plural} {name} gone"), || match stage.world.hub.object("zhengyun.io", plural, "", name) {
+            None => Ok(()),
+            Some(object) => Err(format!("{:?}", object.pointer("/status/conditions"))),
         })
         .await
 }
