@@ -37,6 +37,28 @@ fn a_slice_of_every_campaign_finds_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Plans that once showed a defect, each with what it was.
+const MENDED: &[(&str, &str)] = &[
+    ("an operator whose clock is ahead put approvals before their stage", "door-correct@1+clock:Double"),
+    ("a site to be deleted was not connected after a takeover", "site-gone@1+pause:43"),
+    ("use of a site that is gone stayed on quotas", "site-gone@1+crash:68:Answered"),
+    ("a revocation was refused because a watch was late", "hasty@1+watch:4:VeryLate"),
+    ("a reservation was committed at every look while a watch stood still", "unfit@1+watch:6:Broken"),
+    ("a conflict of something else was taken for a refusal of the object", "many-things@1+call:92:Conflict"),
+];
+
+#[test]
+fn what_was_mended_stays_mended() -> Result<()> {
+    let base = Base::establish()?;
+    for (what, text) in MENDED {
+        let plan: Plan = text.parse().map_err(anyhow::Error::msg)?;
+        let calm = run(&base, &Plan::calm(&plan.workload, plan.seed))?.end;
+        let told = campaign::judge(&base, &plan, &[(plan.workload.clone(), calm)].into());
+        ensure!(told.is_empty(), "{what}: {plan}: {}", told.join("\n"));
+    }
+    Ok(())
+}
+
 #[test]
 fn every_workload_comes_to_its_end_undisturbed_and_stays_quiet() -> Result<()> {
     let base = Base::establish()?;

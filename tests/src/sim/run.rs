@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::base::{Base, World, on_paused_clock};
 use super::check::{self, Violation};
 use super::fault::{Counts, Gate};
-use super::plan::{Fault, Plan};
+use super::plan::{Fault, Plan, WatchTrouble};
 use super::process::Operator;
 use super::stage::{Stage, counts};
 use super::workload::{self, Ends, Workload};
@@ -21,6 +21,8 @@ const LEASE: Duration = Duration::from_secs(17);
 /// After so long without a write it is quiet: longer than every timer but the regular look at grants.
 const QUIET: Duration = Duration::from_secs(95);
 
+/// Longer than a watch is late.
+const VERY_LATE: Duration = Duration::from_secs(700);
 /// How often everything is looked at anew at the end of an undisturbed run, and how far apart.
 const RESYNCS: u32 = 10;
 const RESYNC: Duration = Duration::from_secs(15);
@@ -68,10 +70,13 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let stage = Stage::new(&world, &gate);
     let mut violations = Vec::new();
     let played = (workload.play)(&stage).await;
-    if plan.faults.iter().any(|f| matches!(f, Fault::Cut(..))) {
-        // Longer than the ways are cut.
-        tokio::time::sleep(QUIET).await;
-    }
+    // Faults that outlast the workload come to their end before quiet means anything.
+    let lasting = plan.faults.iter().filter_map(|f| match f {
+        Fault::Cut(..) => Some(QUIET),
+        Fault::Watch(_, WatchTrouble::VeryLate) => Some(VERY_LATE),
+        _ => None,
+    });
+    tokio::time::sleep(lasting.max().unwrap_or_default()).await;
     let played = match played {
         Ok(()) => stage.quiet(QUIET).await,
         other => other,

@@ -39,6 +39,10 @@ async fn tried(link: &SiteLink, index: usize, object: &Desired, epoch: i64) -> R
         Ok(_) => Ok(Vec::new()),
         // Everything was checked before the name was found to be taken; nothing is ever stored there.
         Err(Failure::Answer(status)) if status.reason == "AlreadyExists" => Ok(Vec::new()),
+        // Something else changed while it was tried, such as the use of a quota there: that is no word about the object.
+        Err(Failure::Answer(status)) if status.reason == "Conflict" => {
+            Err(SiteError::Changed { site: link.name().to_owned(), what: format!("dry run of {}", entry.name) })
+        }
         Err(Failure::Answer(status)) => Ok(findings(link.name(), index, object, &status)),
         Err(Failure::Site(error)) => Err(error),
     }

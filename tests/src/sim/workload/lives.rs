@@ -164,6 +164,9 @@ pub(super) async fn twice_ended(stage: &Stage) -> Result<()> {
     for name in ["end-one", "end-two"] {
         stage.submit(CLERK, HOME, name, &revocation(&grant)).await?;
     }
+    for name in ["end-one", "end-two"] {
+        stage.in_phase(HOME, name, RequestPhase::InReview).await?;
+    }
     stage.decide(HEAD, HOME, "end-one", "department", "Approve").await?;
     stage.granted(HOME, "space", GrantPhase::Revoked).await?;
     stage.in_phase(HOME, "end-one", RequestPhase::Applied).await?;
