@@ -130,7 +130,13 @@ pub fn play(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
         outcome.sums.push(sum(workload.name, &report.counts));
         for class in &options.classes {
             let plans = plans(*class, &plan, &report.counts, options.pairs);
-            let taken: Vec<Plan> = plans.iter().step_by(options.every.max(1)).cloned().collect();
+            let every = options.every.max(1);
+            let taken: Vec<Plan> = plans
+                .iter()
+                .skip(offset(*class, workload.name, every.min(plans.len())))
+                .step_by(every)
+                .cloned()
+                .collect();
             outcome.plans.insert((*class, workload.name.to_owned()), (plans.len(), 0));
             all.extend(taken.into_iter().map(|p| (*class, p)));
         }
@@ -206,6 +212,13 @@ pub fn judge(base: &Base, plan: &Plan, calm: &BTreeMap<String, End>) -> Vec<Stri
             vec![format!("panic: {}", said.unwrap_or_default())]
         }
     }
+}
+
+/// Where a selection begins: not with the first plan of every workload.
+fn offset(class: Class, workload: &str, below: usize) -> usize {
+    let mixed =
+        format!("{class:?} {workload}").bytes().fold(17_usize, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+    mixed % below.max(1)
 }
 
 fn sum(workload: &str, counts: &Counts) -> String {

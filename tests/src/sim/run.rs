@@ -94,7 +94,7 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     supervisor.abort();
     violations.extend(check::check(&before, &journal));
     let operators = journal.iter().filter_map(|c| c.agent.strip_prefix("operator-")?.parse().ok()).max().unwrap_or(0);
-    Ok(Report { counts, operators, violations, end, journal })
+    Ok(Report { counts, operators, violations, journal, end })
 }
 
 /// I10: everything is listed and looked at anew, many times over, and nothing is written.

@@ -9,7 +9,7 @@ use crate::sim::plan::Cut;
 /// How long it lasts: longer than every deadline and every look at a site.
 const LASTS: Duration = Duration::from_secs(90);
 /// How often a flapping way comes and goes.
-const FLAP: u128 = 3;
+const FLAP: u64 = 3;
 
 /// What is wrong, and since when.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +29,7 @@ impl Weather {
     pub(super) fn cuts(self) -> bool {
         match self.now() {
             Some((Cut::Both, _)) => true,
-            Some((Cut::Flapping, passed)) => (passed.as_secs() as u128 / FLAP).is_multiple_of(2),
+            Some((Cut::Flapping, passed)) => (passed.as_secs() / FLAP).is_multiple_of(2),
             _ => false,
         }
     }
