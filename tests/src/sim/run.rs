@@ -67,14 +67,18 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let supervisor = tokio::spawn(supervise(world.clone(), Arc::clone(&gate)));
     let stage = Stage::new(&world, &gate);
     let mut violations = Vec::new();
-    let played = (workload.play)(&stage).await;
-    if plan.faults.iter().any(|f| matches!(f, Fault::Cut(..))) {
-        // Longer than the ways are cut.
-        tokio::time::sleep(QUIET).await;
-    }
-    let played = match played {
-        Ok(()) => stage.quiet(QUIET).await,
-        other => other,
+    let script = async {
+        (workload.play)(&stage).await?;
+        if plan.faults.iter().any(|f| matches!(f, Fault::Cut(..))) {
+            // Longer than the ways are cut.
+            tokio::time::sleep(QUIET).await;
+        }
+        stage.quiet(QUIET).await
+    };
+    let played = tokio::select! {
+        biased;
+        endless = gate.flooded() => Err(anyhow::anyhow!(endless)),
+        played = script => played,
     };
     if let Err(error) = played {
         violations.push(Violation::liveness(format!("{error:#}")));
@@ -87,7 +91,8 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
         violations.extend(stays_quiet(&world).await);
     }
     supervisor.abort();
-    violations.extend(check::check(&before, &journal));
+    let came_to_rest = violations.is_empty();
+    violations.extend(check::check(&before, &journal, came_to_rest));
     let operators = journal.iter().filter_map(|c| c.agent.strip_prefix("operator-")?.parse().ok()).max().unwrap_or(0);
     Ok(Report { counts, operators, violations, end, journal })
 }
