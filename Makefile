@@ -6,10 +6,10 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
+.PHONY: prove prove-full prove-mutants help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## prints, and as root installs, the system packages
 	@tests/lab/deps
@@ -39,6 +39,9 @@ prove: ## every fault on the simulated world, at most 30 minutes; REPLAY='PLAN' 
 
 prove-full: ## the same to the end: every plan, 2,000 pairs for each workload
 	@tests/prove --minutes 6000 --pairs 2000 $(ARGS)
+
+prove-mutants: ## the proof itself is tried: seeded bugs, each must be caught; ARGS="--mutants ZeroAssumed"
+	@tests/prove-mutants $(ARGS)
 
 prove-fuzz: ## what strangers can send, tried in masses: CASES=50000 of each target
 	@tests/prove-fuzz $(CASES)

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Accept { digest: String, reply: oneshot::Sender<bool> },
     /// A charged object vanished.
     Quarantine { uid: String },
+    /// Write down what objects show by now, and tell whether the journal is empty.
+    Tidy { reply: oneshot::Sender<bool> },
     /// Tell the present sequence, after everything before it was committed.
     Mark { reply: oneshot::Sender<i64> },
 }

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod check;
 pub mod door;
 pub mod fault;
+pub mod mutants;
 pub mod people;
 pub mod plan;
 pub mod process;

@@ -44,6 +44,10 @@ const MENDED: &[(&str, &str)] = &[
     ("use of a site that is gone stayed on quotas", "site-gone@1+crash:68:Answered"),
     ("a revocation was refused because a watch was late", "hasty@1+watch:4:VeryLate"),
     ("a reservation was committed at every look while a watch stood still", "unfit@1+watch:6:Broken"),
+    ("an operator that had stood still ordered a revocation that was undone", "undone@1+pause:38"),
+    ("an operator that had stood still let a department go that holds something", "department-gone@1+pause:5"),
+    ("a site that was deleted left an entry in the journal", "site-gone@1+crash:53:After"),
+    ("a revocation was refused because of what the grant had been", "hasty@1+watch:4:Gone"),
     ("a conflict of something else was taken for a refusal of the object", "many-things@1+call:92:Conflict"),
 ];
 

@@ -8,6 +8,8 @@ use zhengyun_crds::Reason;
 use zhengyun_crds::approval::{Approval, Verdict};
 use zhengyun_crds::request::{Decision, OpenStage, Review, StageRef};
 
+use crate::seeded::{self, Bug};
+
 /// An approval with what the operator found out about its author.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
@@ -131,7 +133,7 @@ fn objection(
             "spec.requestUID names another request of that name; decide on the present one".to_owned(),
         );
     }
-    if spec.order_digest != case.review.order_digest {
+    if spec.order_digest != case.review.order_digest && !seeded::is(Bug::OldApprovalCounts) {
         return never(
             Reason::OrderChanged,
             format!(
@@ -164,6 +166,9 @@ fn objection(
     if closed {
         return never(Reason::StageNotOpen, format!("stage {} was decided by an earlier approval", spec.stage));
     }
+    if seeded::is(Bug::ClocksCompared) && created(candidate.approval) < case.stage.opened_at.0.as_second() {
+        return never(Reason::StageNotOpen, format!("was given before stage {} opened; decide again", spec.stage));
+    }
     if let Some(opening) = opening(case).filter(|d| created(candidate.approval) < d.at.0.as_second()) {
         return never(
             Reason::StageNotOpen,
@@ -173,13 +178,13 @@ fn objection(
             ),
         );
     }
-    if who == case.requested_by {
+    if who == case.requested_by && !seeded::is(Bug::OwnApprovalCounts) {
         return never(
             Reason::DutiesNotSeparate,
             format!("{who} created the request and may not decide it; another person must"),
         );
     }
-    if case.editors.iter().any(|e| e == who) {
+    if case.editors.iter().any(|e| e == who) && !seeded::is(Bug::OwnApprovalCounts) {
         return never(
             Reason::DutiesNotSeparate,
             format!("{who} edited the request and may not decide it; another person must"),

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zhengyun_crds::condition::{Condition, ConditionStatus, ConditionType, Conditions, Reason};
 
+use crate::seeded::{self, Bug};
+
 /// Builds the next conditions of an object from its present ones.
 ///
 /// What is not set again is left out: a status is a function of what was observed, not of its history.
@@ -30,9 +32,9 @@ impl<'a> ConditionSet<'a> {
         message: impl Into<String>,
     ) -> &mut Self {
         let unchanged_since = zhengyun_crds::condition::find(self.before, type_)
-            .filter(|c| c.status == status)
+            .filter(|c| c.status == status && !seeded::is(Bug::Restless))
             .map(|c| c.last_transition_time.clone());
-        let condition = Condition {
+        let mut condition = Condition {
             type_: type_.as_str().to_owned(),
             status,
             observed_generation: self.generation,
@@ -40,6 +42,10 @@ impl<'a> ConditionSet<'a> {
             reason: reason.as_str().to_owned(),
             message: cut(message.into(), 4000),
         };
+        let known = self.before.iter().find(|c| c.type_ == condition.type_ && c.message == condition.message);
+        if let Some(known) = known.filter(|_| seeded::is(Bug::ConditionsNotRefreshed)) {
+            condition.observed_generation = known.observed_generation;
+        }
         self.next.retain(|c| c.type_ != condition.type_);
         self.next.push(condition);
         self
@@ -77,6 +83,16 @@ impl<'a> ConditionSet<'a> {
         let set_again = self.next.iter().any(|c| c.type_ == type_.as_str());
         if let Some(condition) = zhengyun_crds::condition::find(self.before, type_).filter(|_| !set_again) {
             self.next.push(condition.clone());
+        }
+        self
+    }
+
+    /// Says again, of the present generation, what stands on the object and still holds, if it was not set anew.
+    pub fn again(&mut self, type_: ConditionType) -> &mut Self {
+        let known = self.next.len();
+        self.keep(type_);
+        for condition in self.next.iter_mut().skip(known) {
+            condition.observed_generation = self.generation;
         }
         self
     }

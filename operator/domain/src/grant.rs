@@ -9,6 +9,8 @@ pub use status::{Delivery, charged, delivering, refused, revoked, revoking};
 use jiff::Timestamp;
 use zhengyun_crds::grant::{GrantPhase, ResourceGrant, RevokeStep};
 
+use crate::seeded::{self, Bug};
+
 /// The next thing to do with a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -30,7 +32,7 @@ pub enum Task {
 pub fn task(grant: &ResourceGrant, now: Timestamp) -> Task {
     let status = grant.status.as_ref();
     let phase = status.and_then(|s| s.phase).unwrap_or(GrantPhase::Pending);
-    if phase == GrantPhase::Revoked {
+    if phase == GrantPhase::Revoked && !seeded::is(Bug::EndNotFinal) {
         return Task::Rest;
     }
     if status.and_then(|s| s.charge.as_ref()).is_none() {
@@ -39,7 +41,9 @@ pub fn task(grant: &ResourceGrant, now: Timestamp) -> Task {
     let Some(revocation) = &grant.spec.revocation else { return Task::Deliver };
     match status.and_then(|s| s.step) {
         Some(RevokeStep::Proving) => Task::Prove,
-        Some(RevokeStep::Frozen) | None if revocation.hold_until.0 > now => Task::Freeze(revocation.hold_until.0),
+        Some(RevokeStep::Frozen) | None if revocation.hold_until.0 > now && !seeded::is(Bug::HoldIgnored) => {
+            Task::Freeze(revocation.hold_until.0)
+        }
         Some(RevokeStep::Removing | RevokeStep::Frozen) | None => Task::Remove,
     }
 }

@@ -24,5 +24,6 @@ pub mod quantity;
 pub mod quota;
 pub mod readiness;
 pub mod request;
+pub mod seeded;
 pub mod template;
 pub mod tree;

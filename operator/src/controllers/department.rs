@@ -2,14 +2,17 @@
 
 mod apply;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::department::{Department, DepartmentStatus};
-use zhengyun_crds::{ConditionType, Reason, marks};
+use zhengyun_crds::ledger::ObjectCharge;
+use zhengyun_crds::{ConditionType, GrantPhase, Reason, ResourceGrant, ResourceRequest, marks};
 use zhengyun_domain::condition::ConditionSet;
 use zhengyun_domain::naming;
 use zhengyun_domain::tree::{self, Tree, TreeError};
@@ -137,6 +140,22 @@ async fn record(context: &Context, department: &Department, parent: Option<Strin
     Ok(())
 }
 
+/// Sites at which a department holds something, as the hub itself has it: the books of an operator that stood still meanwhile
+/// know nothing of what was granted since.
+async fn holding(context: &Context, department: &str) -> Result<Vec<String>, ReconcileError> {
+    let Ok(namespace) = naming::department_namespace(department) else { return Ok(Vec::new()) };
+    let holds = |charge: Option<&ObjectCharge>| {
+        charge.filter(|c| !c.reserved.is_empty() || !c.granted.is_empty()).map(|c| c.site.clone())
+    };
+    let all = ListParams::default();
+    let grants = context.namespaced::<ResourceGrant>(&namespace).list(&all).await?;
+    let requests = context.namespaced::<ResourceRequest>(&namespace).list(&all).await?;
+    let of_grants = grants.items.iter().filter(|g| super::grant::phase(g) != GrantPhase::Revoked).map(|g| &g.spec.site);
+    let reserved = requests.items.iter().filter_map(|r| holds(r.status.as_ref().and_then(|s| s.charge.as_ref())));
+    let sites: BTreeSet<String> = of_grants.cloned().chain(reserved).collect();
+    Ok(sites.into_iter().collect())
+}
+
 async fn remove(context: &Context, department: &Department) -> Outcome {
     let name = department.name_any();
     let api = context.cluster::<Department>();
@@ -148,7 +167,10 @@ async fn remove(context: &Context, department: &Department) -> Outcome {
     let _turn = context.placement.lock().await;
     let tree = context.ledger.tree();
     let children = tree.children(&name);
-    let charged = context.ledger.charged_at(&name);
+    let mut charged = context.ledger.charged_at(&name);
+    if children.is_empty() && charged.is_empty() {
+        charged = holding(context, &name).await?;
+    }
     if children.is_empty() && charged.is_empty() {
         apply::release_namespace(context, department).await?;
         remove_finalizer(&api, department, marks::FINALIZER_DEPARTMENT).await?;

@@ -14,8 +14,10 @@ use kube::{Api, ResourceExt};
 use zhengyun_crds::grant::{ResourceGrant, ResourceGrantStatus};
 use zhengyun_crds::{GrantPhase, Reason};
 use zhengyun_domain::grant::{self, Task};
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::Context;
+use crate::ledger::LedgerError;
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::replace_status;
@@ -74,18 +76,26 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
             format!("site {} is not connected; see `kubectl get site {} -o wide`", held.spec.site, held.spec.site);
         return not_reached(&api, &held, &message, now).await;
     };
-    let ended = match grant::task(&held, now) {
+    let mut ended = match grant::task(&held, now) {
         Task::Rest | Task::AwaitCharge => Ok(Action::await_change()),
         Task::Deliver => deliver::deliver(&context, &api, &held, &link, now).await,
         Task::Freeze(until) => revoke::freeze(&context, &api, &held, &link, until, now).await,
         Task::Remove => revoke::remove(&context, &api, &held, &link, now).await,
         Task::Prove => revoke::prove(&context, &api, &held, &link, now).await,
     };
+    if seeded::is(Bug::UnreachableIsGone) && held.spec.revocation.is_some() && is_away(&ended) {
+        ended = revoke::conclude(&context, &api, &held, vec!["the site is gone".to_owned()], now).await;
+    }
     match ended {
         Err(StepError::Site(error)) => site_failed(&context, &api, &held, &error, now).await,
         Err(StepError::Hub(error)) => Err(error),
         Ok(action) => Ok(action),
     }
+}
+
+/// Whether a step ended at a site that does not answer.
+const fn is_away(ended: &Result<Action, StepError>) -> bool {
+    matches!(ended, Err(StepError::Site(SiteError::Unreachable { .. })))
 }
 
 /// Why a step did not come to its end.
@@ -108,6 +118,12 @@ impl From<ReconcileError> for StepError {
     }
 }
 
+impl From<LedgerError> for StepError {
+    fn from(error: LedgerError) -> Self {
+        Self::Hub(error.into())
+    }
+}
+
 impl From<SiteError> for StepError {
     fn from(error: SiteError) -> Self {
         Self::Site(error)
@@ -121,13 +137,13 @@ async fn site_failed(
     error: &SiteError,
     now: Timestamp,
 ) -> Outcome {
-    if error.is_fenced() {
+    if error.is_fenced() && !seeded::is(Bug::FencedGoesOn) {
         // A newer operator acts there. Whatever this one still says about the grant could only overwrite what that one knows.
         tracing::error!(site = held.spec.site, %error, "a newer operator has taken over; this one ends");
         context.ledger.lost.cancel();
         return Ok(Action::await_change());
     }
-    if error.is_transient() {
+    if error.is_transient() || (seeded::is(Bug::FencedGoesOn) && error.is_fenced()) {
         return not_reached(api, held, &error.to_string(), now).await;
     }
     context.events.warn(held, "Deliver", Reason::ApplyRefused.as_str(), &error.to_string());

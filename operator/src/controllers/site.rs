@@ -23,6 +23,8 @@ use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replac
 
 /// How often a site is looked at although nothing was seen to change.
 const LOOK: Duration = Duration::from_secs(30);
+/// How soon a site that may go but for its ledger is looked at again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Whether a site takes deliveries.
 pub fn is_ready(site: &Site) -> bool {
@@ -49,7 +51,8 @@ pub async fn reconcile(context: Arc<Context>, site: Arc<Site>) -> Outcome {
         .map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let resting = if leaves { resting(&context, &site) } else { 0 };
     if leaves && resting == 0 && ledger.books().totals().is_zero() {
-        return remove(&context, &site).await;
+        // Its ledger stays as a record, and says nothing then that is not so.
+        return if ledger.is_tidy().await { remove(&context, &site).await } else { Ok(Action::requeue(AGAIN)) };
     }
     // A site that leaves is served until nothing rests on it: what stands there can only be revoked through it.
     let found = observe::observe(&context, &site, &ledger).await;

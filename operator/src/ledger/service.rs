@@ -91,6 +91,15 @@ impl SiteLedger {
         answer.await.map_err(|_| self.closed())
     }
 
+    /// Whether every decision shows on its object, so that the journal is empty, in memory and as it is stored.
+    pub async fn is_tidy(&self) -> bool {
+        let (reply, tidy) = oneshot::channel();
+        match self.queue.send(Command::Tidy { reply }).await {
+            Ok(()) => tidy.await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
     /// What an object holds.
     pub fn booked(&self, uid: &str) -> Charge {
         self.books().entry(uid).map(|e| e.charge.clone()).unwrap_or_default()

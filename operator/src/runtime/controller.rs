@@ -11,6 +11,7 @@ use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::backoff::Backoff;
 use super::metrics::{KindLabel, Metrics, ReconcileLabels};
@@ -163,6 +164,8 @@ pub async fn run<K, F, Fut>(
         })
     };
     let policy = move |object: Arc<K>, error: &ReconcileError, _: Arc<()>| match error {
+        ReconcileError::Stale(_) if seeded::is(Bug::StaleNotRetried) => Action::await_change(),
+        ReconcileError::Transient(_) if seeded::is(Bug::ErrorsSwallowed) => Action::await_change(),
         ReconcileError::Stale(_) => Action::requeue(policy_stale.next(&key(object.as_ref()))),
         ReconcileError::Transient(_) => Action::requeue(policy_backoff.next(&key(object.as_ref()))),
     };

@@ -13,6 +13,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::writes::{Cluster, Writes};
 
@@ -78,11 +79,21 @@ where
 {
     let before = serde_json::to_value(before).map_err(kube::Error::SerdeError)?;
     let after = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-    let patch = json!({
+    let mut patch = json!({
         "metadata": { "uid": object.meta().uid, "resourceVersion": object.meta().resource_version },
         "status": replaced(&before, after)
     });
-    api.patch_status(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await
+    if seeded::is(Bug::StatusUnguarded) || (seeded::is(Bug::CommitUnguarded) && K::kind(&()) == "Ledger") {
+        patch = json!({ "status": patch.get("status") });
+    }
+    let params = PatchParams::default();
+    match api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await {
+        Err(error) if seeded::is(Bug::ConflictOverwritten) && is_conflict(&error) => {
+            let over = json!({ "status": patch.get("status") });
+            api.patch_status(&object.name_any(), &params, &Patch::Merge(&over)).await
+        }
+        answer => answer,
+    }
 }
 
 /// Adds to `after` an explicit null for every field that only `before` has.

@@ -10,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::tree::Tree;
 
 use super::args::{Args, Command};
@@ -152,6 +153,9 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
         placement: tokio::sync::Mutex::new(()),
         hub,
     });
+    if seeded::is(Bug::SubscribedLate) {
+        filled(&context).await;
+    }
     let triggers = all_triggers(&context, touched);
     let vanishing = vec![
         tokio::spawn(controllers::ledger::watch_vanishing(

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zhengyun_crds::grant::InventoryEntry;
 use zhengyun_crds::marks;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::SiteError;
 use super::link::SiteLink;
@@ -206,7 +207,10 @@ impl SiteLink {
     pub(super) async fn delete(&self, at: &Collection, name: &str, uid: &str, version: &str) -> Result<(), Failure> {
         let what = format!("DELETE {} {name}", at.title);
         let exactly = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
-        let params = DeleteParams::background().preconditions(exactly);
+        let mut params = DeleteParams::background().preconditions(exactly);
+        if seeded::is(Bug::DeleteUnguarded) {
+            params.preconditions = None;
+        }
         let answer = self.unless_fenced(self.ask::<Value>(&what, at.request().delete(name, &params)).await);
         match answer {
             Err(Failure::Answer(status)) if is_absent(&status, &at.plural, name) => Ok(()),

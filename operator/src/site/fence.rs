@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use zhengyun_crds::marks;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::SiteError;
 use super::call::{Collection, Failure, Write, guard, said, text};
@@ -53,6 +54,9 @@ pub async fn raise(link: &SiteLink, hub_uid: &str, epoch: i64, run: &str) -> Res
             None => link.create(&fences, marks::FENCE_NAME, &fence(hub_uid, epoch, run), Write::Real).await,
             Some(live) => match standing(link, live, hub_uid)? {
                 Standing::Foreign(uid) => return Ok(FenceState::ForeignHub { uid }),
+                Standing::At(at, _) if at < epoch && seeded::is(Bug::FenceNotRaised) => {
+                    return Ok(FenceState::Ours { uid: text(live, "/metadata/uid").to_owned() });
+                }
                 Standing::At(at, _) if at > epoch => return Ok(FenceState::Ahead { epoch: at }),
                 Standing::At(at, by) if at == epoch && by != run => return Ok(FenceState::Ahead { epoch: at }),
                 Standing::At(at, _) if at == epoch => Ok(live.clone()),

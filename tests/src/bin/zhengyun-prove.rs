@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
+use comfy_table::{Table, presets};
+use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_tests::sim::base::Base;
 use zhengyun_tests::sim::campaign::{self, Class, Options, Outcome};
+use zhengyun_tests::sim::mutants;
 use zhengyun_tests::sim::plan::Plan;
 use zhengyun_tests::sim::run::run;
 use zhengyun_tests::sim::workload::{self, Ends};
@@ -20,6 +23,15 @@ struct Args {
     /// Play this plan alone, such as `revoke@1+crash:12:After`, and tell every write.
     #[arg(long)]
     replay: Option<Plan>,
+    /// Hunt seeded bugs, all unless some are named, and tell what catches each.
+    #[arg(long, num_args = 0.., value_name = "NAME", conflicts_with = "replay")]
+    mutants: Option<Vec<Bug>>,
+    /// Replay with this seeded bug.
+    #[arg(long, value_name = "NAME", requires = "replay")]
+    mutant: Option<Bug>,
+    /// Plans that are played at most for one seeded bug.
+    #[arg(long, default_value_t = 4000)]
+    plans: usize,
     /// Classes of plans; all unless given.
     #[arg(long, value_enum)]
     class: Vec<ClassName>,
@@ -87,7 +99,12 @@ fn main() -> ExitCode {
     if let Ok(filter) = std::env::var("ZHENGYUN_LOG") {
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr).init();
     }
-    match args.replay.clone().map_or_else(|| prove(&args), |plan| replay(&plan)) {
+    let outcome = match (&args.replay, &args.mutants) {
+        (Some(plan), _) => replay(plan, args.mutant),
+        (None, Some(bugs)) => hunt(&args, bugs),
+        (None, None) => prove(&args),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -98,9 +115,14 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "this is the program's answer")]
-fn replay(plan: &Plan) -> Result<bool> {
+fn replay(plan: &Plan, mutant: Option<Bug>) -> Result<bool> {
     let base = Base::establish()?;
     let calm = run(&base, &Plan::calm(&plan.workload, plan.seed))?;
+    if mutant.is_some() && !seeded::seed(mutant) {
+        bail!(
+            "--mutant: this program was built without seeded bugs; use `tests/prove-mutants --replay PLAN --mutant NAME`"
+        );
+    }
     let report = run(&base, plan)?;
     for (index, commit) in report.journal.iter().enumerate() {
         println!("{index:4} {} {:12} {:?} {} {}", commit.at, commit.agent, commit.verb, commit.cluster, commit.key);
@@ -116,23 +138,67 @@ fn replay(plan: &Plan) -> Result<bool> {
     Ok(report.violations.is_empty() && differs.is_empty())
 }
 
+#[expect(clippy::print_stdout, reason = "this is the program's answer")]
+fn hunt(args: &Args, bugs: &[Bug]) -> Result<bool> {
+    let options = mutants::Options {
+        bugs: if bugs.is_empty() { Bug::ALL.to_vec() } else { bugs.to_vec() },
+        seed: args.seed,
+        plans: args.plans,
+        threads: threads(args)?,
+    };
+    let outcome = mutants::hunt(&options, &|line| eprintln!("{line}"))?;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["seeded bug", "caught by", "first plan", "plans", "s"]);
+    for hunt in &outcome.hunts {
+        let (by, plan) = match &hunt.caught {
+            Some(failure) => (hunt.by().join(", "), failure.plan.to_string()),
+            None => ("nothing: it SURVIVES".to_owned(), String::new()),
+        };
+        let took = format!("{:.1}", hunt.took.as_secs_f64());
+        table.add_row([hunt.bug.to_string(), by, plan, hunt.played.to_string(), took]);
+    }
+    println!("{table}");
+    for hunt in &outcome.hunts {
+        let line = hunt.caught.as_ref().and_then(|failure| failure.lines.first());
+        println!("{}: {}", hunt.bug, hunt.bug.about());
+        println!("  {}", line.map_or("", String::as_str).chars().take(300).collect::<String>());
+    }
+    let survivors = outcome.hunts.iter().filter(|hunt| hunt.caught.is_none()).count();
+    println!(
+        "{} seeded bugs, {survivors} survive; {} plans without a bug, {} false alarms",
+        outcome.hunts.len(),
+        outcome.control,
+        outcome.alarms.len()
+    );
+    for failure in outcome.alarms.iter().take(args.tell) {
+        println!("  make prove REPLAY='{}'", failure.plan);
+        for line in failure.lines.iter().take(4) {
+            println!("    {}", line.chars().take(600).collect::<String>());
+        }
+    }
+    Ok(survivors == 0 && outcome.alarms.is_empty())
+}
+
+fn threads(args: &Args) -> Result<usize> {
+    match args.threads {
+        Some(0) => bail!("--threads 0: at least one is needed"),
+        Some(threads) => Ok(threads),
+        None => Ok(Options::default().threads),
+    }
+}
+
 fn prove(args: &Args) -> Result<bool> {
     let mut options = Options {
         workloads: args.workload.clone(),
         seed: args.seed,
         every: usize::try_from(args.every)?,
         pairs: args.pairs,
+        threads: threads(args)?,
         limit: Duration::from_secs(args.minutes.saturating_mul(60)),
         ..Options::default()
     };
     if !args.class.is_empty() {
         options.classes = args.class.iter().copied().map(Class::from).collect();
-    }
-    if let Some(threads) = args.threads {
-        if threads == 0 {
-            bail!("--threads 0: at least one is needed");
-        }
-        options.threads = threads;
     }
     let outcome = campaign::play(&options, &|line| eprintln!("{line}"))?;
     tell(&outcome, args.tell);

@@ -235,7 +235,7 @@ fn sum(workload: &str, counts: &Counts) -> String {
     )
 }
 
-fn plans(class: Class, calm: &Plan, counts: &Counts, pairs: u64) -> Vec<Plan> {
+pub(super) fn plans(class: Class, calm: &Plan, counts: &Counts, pairs: u64) -> Vec<Plan> {
     let with = |fault: Fault| calm.clone().with(fault);
     match class {
         Class::Calm => vec![calm.clone()],

@@ -56,11 +56,14 @@ const RULES: &[(&str, Rule)] = &[
     ("I1", books::counts_only_rise),
     ("I2", chain::one_grant),
     ("I3", chain::approved),
+    ("I3", chain::reserved_as_reviewed),
     ("I4", sites::zero_before_release),
     ("I4", sites::nothing_after_the_end),
     ("I5", sites::no_orphan),
+    ("I5", sites::nobody_elses),
     ("I6", state::legal),
     ("I7", state::observed),
+    ("I7", state::in_service),
     ("I8", conduct::deletes_are_guarded),
     ("I9", conduct::one_effect),
     ("I11", conduct::stays_in_place),
@@ -129,8 +132,12 @@ fn label<'a>(object: &'a Value, name: &str) -> &'a str {
     object.pointer("/metadata/labels").and_then(|l| l.get(name)).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Checks a record that begins at a standing world.
-pub(super) fn check(begin: &Standing, journal: &[Arc<Commit>]) -> Vec<Violation> {
+/// Writes of an endless run that are looked at.
+const ENOUGH: usize = 4_000;
+
+/// Checks a record that begins at a standing world, and if it came to rest, how it stands then.
+pub(super) fn check(begin: &Standing, journal: &[Arc<Commit>], came_to_rest: bool) -> Vec<Violation> {
+    let journal = if came_to_rest { journal } else { journal.get(..ENOUGH).unwrap_or(journal) };
     let mut found = Vec::new();
     let mut before = begin.clone();
     let mut after = begin.clone();
@@ -149,7 +156,12 @@ pub(super) fn check(begin: &Standing, journal: &[Arc<Commit>]) -> Vec<Violation>
         }
         put(&mut before, commit);
     }
-    found.extend(chain::at_the_end(&before).into_iter().map(|what| Violation { invariant: "I2", after: None, what }));
+    let at_rest =
+        |invariant, said: Vec<String>| said.into_iter().map(move |what| Violation { invariant, after: None, what });
+    found.extend(at_rest("I2", chain::at_the_end(&before)));
+    if came_to_rest {
+        found.extend(at_rest("I7", state::at_rest(&before)));
+    }
     found
 }
 

@@ -33,6 +33,10 @@ pub const STANDSTILL: Duration = Duration::from_secs(30);
 /// When what was under way as an operator ended takes place: after the next one took over.
 const STRAGGLE: Duration = Duration::from_secs(25);
 
+/// More requests than any run sends that comes to an end, and longer than any takes on a real clock.
+const FLOOD: u64 = 40_000;
+const TOO_LONG: Duration = Duration::from_secs(120);
+
 /// What was sent so far, counted over all operators of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -61,6 +65,9 @@ pub struct Gate {
     weather: Mutex<Weather>,
     /// Number of the operator that was started last.
     latest: AtomicU32,
+    begun: std::time::Instant,
+    /// Told when the run does not come to its end.
+    flood: Notify,
     /// Told when an operator ended or stands still, so that another one is started.
     pub vacant: Notify,
 }
@@ -80,6 +87,8 @@ impl Gate {
             sent: Notify::new(),
             weather: Mutex::default(),
             latest: AtomicU32::new(0),
+            begun: std::time::Instant::now(),
+            flood: Notify::new(),
             vacant: Notify::new(),
         });
         tokio::spawn(Arc::clone(&gate).take_turns());
@@ -96,6 +105,12 @@ impl Gate {
         self.latest.load(Ordering::Acquire) == number
     }
 
+    /// Returns when the run sends without end: what goes wrong in it must not keep the campaign.
+    pub async fn flooded(&self) -> String {
+        self.flood.notified().await;
+        format!("no end after {} requests and {} s", self.counts().calls, self.begun.elapsed().as_secs())
+    }
+
     /// What was sent so far.
     pub fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -109,6 +124,9 @@ impl Gate {
             return Turn::Watch(counts.watches);
         }
         counts.calls = counts.calls.saturating_add(1);
+        if counts.calls > FLOOD || self.begun.elapsed() > TOO_LONG {
+            self.flood.notify_one();
+        }
         let path = request.uri().path();
         let tries = query.split('&').any(|p| p.starts_with("dryRun="));
         let stores = request.method() != Method::GET && !tries && !path.ends_with("reviews");

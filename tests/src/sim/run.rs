@@ -69,17 +69,22 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let supervisor = tokio::spawn(supervise(world.clone(), Arc::clone(&gate)));
     let stage = Stage::new(&world, &gate);
     let mut violations = Vec::new();
-    let played = (workload.play)(&stage).await;
     // Faults that outlast the workload come to their end before quiet means anything.
     let lasting = plan.faults.iter().filter_map(|f| match f {
         Fault::Cut(..) => Some(QUIET),
         Fault::Watch(_, WatchTrouble::VeryLate) => Some(VERY_LATE),
         _ => None,
     });
-    tokio::time::sleep(lasting.max().unwrap_or_default()).await;
-    let played = match played {
-        Ok(()) => stage.quiet(QUIET).await,
-        other => other,
+    let lasting = lasting.max().unwrap_or_default();
+    let script = async {
+        (workload.play)(&stage).await?;
+        tokio::time::sleep(lasting).await;
+        stage.quiet(QUIET).await
+    };
+    let played = tokio::select! {
+        biased;
+        endless = gate.flooded() => Err(anyhow::anyhow!(endless)),
+        played = script => played,
     };
     if let Err(error) = played {
         violations.push(Violation::liveness(format!("{error:#}")));
@@ -92,7 +97,8 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
         violations.extend(stays_quiet(&world).await);
     }
     supervisor.abort();
-    violations.extend(check::check(&before, &journal));
+    let came_to_rest = violations.is_empty();
+    violations.extend(check::check(&before, &journal, came_to_rest));
     let operators = journal.iter().filter_map(|c| c.agent.strip_prefix("operator-")?.parse().ok()).max().unwrap_or(0);
     Ok(Report { counts, operators, violations, journal, end })
 }

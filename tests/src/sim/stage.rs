@@ -95,7 +95,11 @@ impl Stage {
         self.record(who, department, &request, stage, "Approve", approval).await
     }
 
-    async fn record(
+    /// Somebody decides on a request as they read it, under a name of their own.
+    ///
+    /// # Errors
+    /// What the hub refuses.
+    pub async fn record(
         &self,
         who: &str,
         department: &str,

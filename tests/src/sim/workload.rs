@@ -76,6 +76,7 @@ workloads! {
     "staged" Exactly "a request passes every stage that is shipped, and its delivery is confirmed" reviews::staged;
     "late-refusal" Exactly "the second stage rejects what the first approved" reviews::late_refusal;
     "unfit" Exactly "who may not approve tries to, before who may does" reviews::unfit;
+    "outdated" Exactly "somebody approves the order as it was before its correction, and their own" reviews::outdated;
     "new-way" Exactly "the approval policy changes while a request is under review" reviews::new_way;
     "new-item" Exactly "a catalogue item changes while a request is under review" reviews::new_item;
     "no-guard" Exactly "a policy of the API server is away as a request is submitted, and comes back" reviews::no_guard;
@@ -83,6 +84,7 @@ workloads! {
     "cut-deliver" Exactly "the site is cut off as a grant is to be delivered, and comes back" sites::cut_deliver;
     "flapping" Standing "the way to the site comes and goes while a grant is delivered" sites::flapping;
     "squatted" Exactly "somebody has the namespace's name already, and gives it up" sites::squatted;
+    "squatted-end" Exactly "somebody has the namespace's name as the grant is revoked" sites::squatted_end;
     "drift" Exactly "somebody widens and deletes what was delivered" sites::drift;
     "retained" Exactly "a volume outlives its claim, and an administrator removes it" sites::retained;
     "lost-key" Exactly "the site's credential is spoilt while a grant is revoked, and mended" sites::lost_key;

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use zhengyun_crds::approval::{Approval, ApprovalSpec, Approver, Verdict};
 use zhengyun_crds::{ResourceRequest, marks};
 use zhengyun_domain::naming::MAX_LABEL_BYTES;
+use zhengyun_domain::seeded::{self, Bug};
 
 use crate::auth::Identity;
 use crate::names::{cut, department_of};
@@ -51,8 +52,9 @@ pub(super) fn approval(request: &ResourceRequest, opinion: &Opinion<'_>, approve
 
 /// `<request, cut>-<stage>-<digest>`, a DNS label.
 fn name(request: &str, uid: &str, opinion: &Opinion<'_>, username: &str) -> String {
+    let drawn = seeded::is(Bug::DecisionNameDrawn).then(|| jiff::Timestamp::now().to_string());
     let digest = digest(&[
-        uid,
+        drawn.as_deref().unwrap_or(uid),
         &opinion.round.to_string(),
         opinion.stage,
         username,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use zhengyun_crds::request::Action;
 use zhengyun_crds::{ResourceRequest as Resource, ResourceRequestSpec};
 use zhengyun_domain::naming;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::order::{Material, Order};
 use super::preview::{Preview, preview};
@@ -125,6 +126,12 @@ pub(in crate::routes) async fn store(
         Err(error) => error,
     };
     if error.status().is_some_and(kube::core::Status::is_already_exists) && !dry_run {
+        if seeded::is(Bug::CreatedUnderAnotherName) {
+            let mut other = request.clone();
+            other.metadata.name = Some(format!("{name}-2"));
+            let made = hub.create(&at.namespace, &other, false).await;
+            return made.map(|made| (made, true)).map_err(|_| Problem::already_exists(Noun::Request, name));
+        }
         let existing: Result<Resource, _> = hub.get(&at.namespace, name).await;
         if let Ok(existing) = existing.map_err(|e| tracing::debug!("the existing request cannot be read: {e}"))
             && is_same(&existing, request)

@@ -9,6 +9,7 @@ use zhengyun_crds::ledger::ObjectCharge;
 
 use super::machine::{Event, step};
 use crate::condition::ConditionSet;
+use crate::seeded::{self, Bug};
 
 /// What was found at the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub struct Delivery {
 
 impl Delivery {
     fn all_ready(&self) -> bool {
-        self.failures.is_empty() && !self.inventory.is_empty() && self.inventory.iter().all(|e| e.state == "Ready")
+        let ready = |e: &InventoryEntry| e.state == "Ready" || seeded::is(Bug::ReadyTooEarly);
+        self.failures.is_empty() && !self.inventory.is_empty() && self.inventory.iter().all(ready)
     }
 }
 

@@ -5,6 +5,7 @@ use zhengyun_crds::ledger::Charge as ChargeText;
 
 use crate::amounts::{AmountError, Amounts};
 use crate::quota;
+use crate::seeded::{self, Bug};
 
 /// What one object holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,9 @@ impl Charge {
     /// # Errors
     /// When the sum is beyond what an amount can be.
     pub fn total(&self) -> Result<Amounts, AmountError> {
+        if seeded::is(Bug::ReservationsNotSummed) {
+            return Ok(self.granted.clone());
+        }
         self.reserved.checked_add(&self.granted)
     }
 

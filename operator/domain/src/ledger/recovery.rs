@@ -9,6 +9,7 @@ use zhengyun_crds::ledger::{ChargedObject, Held, LedgerStatus, ObjectCharge};
 use super::{Books, Change, Charge, Entry};
 use crate::digest;
 use crate::quota::FieldError;
+use crate::seeded::{self, Bug};
 
 /// A request or grant as a consistent list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,9 @@ pub fn recover(
 /// The newest entry of each object in the journal, by UID.
 fn newest(ledger: &LedgerStatus) -> Result<BTreeMap<&str, Entry>, FieldError> {
     let mut newest: BTreeMap<&str, Entry> = BTreeMap::new();
+    if seeded::is(Bug::JournalNotReplayed) {
+        return Ok(newest);
+    }
     for journalled in &ledger.journal {
         let entry = Entry {
             object: journalled.object.clone(),

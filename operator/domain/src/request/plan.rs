@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zhengyun_crds::grant::{GrantPhase, RequestRef, ResourceGrant, ResourceGrantSpec, Revocation};
+use zhengyun_crds::grant::{GrantPhase, RequestRef, ResourceGrant, ResourceGrantSpec, Revocation, RevokeStep};
 use zhengyun_crds::request::{
     Action, AncestorEffect, Disposition, Finding, OpenStage, Preview, RequestPhase, ResourceRequest,
     ResourceRequestStatus, Review,
@@ -99,6 +99,8 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
         RequestPhase::Draft | RequestPhase::ReturnedForCorrection => plan_editable(observed, &before, phase, now),
         RequestPhase::InReview => plan_review(observed, &before, now),
         RequestPhase::Approved => plan_approved(observed, &before, now),
+        // An operator that stood still meanwhile may have ordered it after it was undone.
+        RequestPhase::Withdrawn if still_ordered(observed) => Plan::Undo(before),
         RequestPhase::Applied | RequestPhase::Rejected | RequestPhase::Withdrawn | RequestPhase::Expired => {
             if !observed.booked.is_zero() {
                 return Plan::Release(status::ended(observed, &before, phase, None, now));
@@ -106,6 +108,22 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
             settle_or_report(request, status::ended(observed, &before, phase, None, now), None)
         }
     }
+}
+
+/// Whether a grant is still being ended by this request, and nothing was removed yet.
+fn still_ordered(observed: &Observed<'_>) -> bool {
+    let own = observed.request.metadata.uid.as_deref();
+    observed.grant.is_some_and(|g| {
+        let ours = g.spec.revocation.as_ref().is_some_and(|r| Some(r.request.uid.as_str()) == own);
+        ours && !is_being_removed(g)
+    })
+}
+
+/// Whether a grant is beyond the point at which its revocation can be undone.
+fn is_being_removed(grant: &ResourceGrant) -> bool {
+    grant.status.as_ref().is_some_and(|s| {
+        s.phase == Some(GrantPhase::Revoked) || matches!(s.step, Some(RevokeStep::Removing | RevokeStep::Proving))
+    })
 }
 
 fn plan_deletion(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Timestamp) -> Plan {
@@ -150,13 +168,7 @@ fn plan_undo(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Times
     let grant = observed.grant?;
     let ours =
         grant.spec.revocation.as_ref().is_none_or(|r| Some(r.request.uid.as_str()) == request.metadata.uid.as_deref());
-    let removing = grant.spec.revocation.as_ref().is_some_and(|r| r.hold_until.0 <= now)
-        || grant.status.as_ref().is_some_and(|s| {
-            matches!(
-                s.step,
-                Some(zhengyun_crds::grant::RevokeStep::Removing | zhengyun_crds::grant::RevokeStep::Proving)
-            )
-        });
+    let removing = grant.spec.revocation.as_ref().is_some_and(|r| r.hold_until.0 <= now) || is_being_removed(grant);
     if !ours || removing {
         return None;
     }

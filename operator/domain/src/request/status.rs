@@ -52,7 +52,7 @@ pub(super) fn editable(
         preview.clone_from(shown);
     }
     if standing.is_some() {
-        set.keep(C::Ready).keep(C::Stalled).keep(C::Reserved);
+        set.again(C::Ready).again(C::Stalled).again(C::Reserved);
     } else if let Some(first) = preview.findings.first() {
         let reason = reason_of(&first.rule);
         set.stalled(reason, explain(&preview.findings));
@@ -280,7 +280,7 @@ pub(super) fn ended(
     // What was said when it ended stays; a later look has nothing to add.
     if before.phase == Some(phase) && why.is_none() {
         for type_ in [C::Ready, C::Complete, C::Reserved, C::Approved] {
-            set.keep(type_);
+            set.again(type_);
         }
     } else {
         let message = why.unwrap_or(default);

@@ -195,3 +195,19 @@ fn an_order_may_be_deleted_once_its_grant_has_ended() {
     assert!(!ended(GrantPhase::InService));
     assert!(ended(GrantPhase::Revoked));
 }
+
+/// A confirmation of the delivery changes the spec of a request that is over: what was said stays, and speaks of the new generation.
+#[test]
+fn what_still_holds_speaks_of_the_present_generation() {
+    let (assessment, nothing) = (assessment(), Charge::zero());
+    let mut over = request(1, true);
+    over.status = Some(serde_json::from_value(json!({ "phase": "Approved", "submission": 1 })).unwrap());
+    over.status = Some(super::applied(&observed(&over, &assessment, &nothing), "g", now()));
+    over.metadata.generation = Some(2);
+    over.spec.delivery_confirmed = true;
+    let status = status_of(plan(&observed(&over, &assessment, &nothing), now()));
+    let ready = condition::find(&status.conditions, ConditionType::Ready).unwrap();
+    assert_eq!((status.observed_generation, ready.observed_generation), (2, 2));
+    over.status = Some(status);
+    assert_eq!(plan(&observed(&over, &assessment, &nothing), now()), Plan::Settled(None));
+}

@@ -8,15 +8,16 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
 use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
-use zhengyun_crds::{GrantPhase, Reason};
+use zhengyun_crds::{GrantPhase, Reason, RequestPhase, ResourceRequest};
 use zhengyun_domain::delivery::desired;
 use zhengyun_domain::grant;
 use zhengyun_domain::ledger::{Change, Charge};
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
 use super::deliver::intend;
 use super::{StepError, namespace_of, watch_kinds, write};
-use crate::runtime::controller::ReconcileError;
+use crate::ledger::{LedgerError, SiteLedger};
 use crate::site::driver::{SiteDriver, Zero};
 use crate::site::link::SiteLink;
 
@@ -48,6 +49,9 @@ pub(super) async fn freeze(
     let applied = link.freeze(&wanted, &status.inventory, &uid, &namespace).await?;
     let inventory = with_uids(&status.inventory, &applied.inventory);
     write(api, &held, &ResourceGrantStatus { inventory, ..begun(&held) }).await?;
+    if seeded::is(Bug::HoldNeverEnds) {
+        return Ok(Action::await_change());
+    }
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     // Pods that a controller makes again in spite of the quota are looked for meanwhile.
     Ok(Action::requeue(wait.min(Duration::from_secs(30)).max(Duration::from_millis(50))))
@@ -76,6 +80,9 @@ pub(super) async fn remove(
     now: Timestamp,
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
+    if was_undone(context, held).await? {
+        return Ok(Action::requeue(RESIDUE));
+    }
     let begun = grant::revoking(
         held,
         RevokeStep::Removing,
@@ -84,6 +91,9 @@ pub(super) async fn remove(
         now,
     );
     let held = begin(api, held, RevokeStep::Removing, begun).await?;
+    if seeded::is(Bug::ReleasedBeforeZero) {
+        release(&context.ledger.site(&held.spec.site)?, &held).await?;
+    }
     watch_kinds(link, &held);
     let status = held.status.clone().unwrap_or_default();
     let claims = merged(&status.claims, link.claims(&namespace, &status.inventory).await?);
@@ -107,6 +117,17 @@ pub(super) async fn remove(
     prove(context, api, &held, link, now).await
 }
 
+/// Whether the order to end a grant was taken back before anything was removed: asked of the hub itself, because what is removed
+/// does not come back. The request's own controller then takes the revocation off the grant.
+async fn was_undone(context: &Context, held: &ResourceGrant) -> Result<bool, StepError> {
+    let begun = held.status.as_ref().is_some_and(|s| s.step == Some(RevokeStep::Removing));
+    let Some(revocation) = held.spec.revocation.as_ref().filter(|_| !begun) else { return Ok(false) };
+    let requests: Api<ResourceRequest> = context.namespaced(&held.namespace().unwrap_or_default());
+    let order = requests.get_opt(&revocation.request.name).await?;
+    let order = order.filter(|r| r.uid().as_deref() == Some(revocation.request.uid.as_str()));
+    Ok(order.is_some_and(|r| super::super::request::phase(&r) == RequestPhase::Withdrawn))
+}
+
 /// Zero is proven, then the ledger releases the charge, then one write records the end.
 pub(super) async fn prove(
     context: &Context,
@@ -117,7 +138,6 @@ pub(super) async fn prove(
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
     let status = held.status.clone().unwrap_or_default();
-    let uid = held.uid().unwrap_or_default();
     let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
     {
         Zero::Proven(checks) => checks,
@@ -131,27 +151,27 @@ pub(super) async fn prove(
             return Ok(Action::requeue(RESIDUE));
         }
     };
-    let ledger = context.ledger.site(&held.spec.site).map_err(ReconcileError::from)?;
-    let sequence = if ledger.booked(&uid).is_zero() {
-        // Released before a crash: the journal or the last commit has the sequence.
-        ledger.mark().await.map_err(ReconcileError::from)?
-    } else {
-        let change = Change {
-            object: ChargedObject {
-                kind: "ResourceGrant".to_owned(),
-                namespace: held.namespace().unwrap_or_default(),
-                name: held.name_any(),
-                uid: uid.clone(),
-            },
-            department: held.spec.department.clone(),
-            charge: Charge::zero(),
-        };
-        ledger.decide(vec![change]).await.map_err(ReconcileError::from)?
-    };
+    conclude(context, api, held, checks, now).await
+}
+
+/// The end, after zero was proven: the ledger releases the charge, then one write records that.
+pub(super) async fn conclude(
+    context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    checks: Vec<String>,
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let ledger = context.ledger.site(&held.spec.site)?;
+    let early = seeded::is(Bug::StatusBeforeCommit);
+    let sequence = if early { ledger.mark().await?.saturating_add(1) } else { release(&ledger, held).await? };
     let charge = ObjectCharge { site: held.spec.site.clone(), sequence, ..ObjectCharge::default() };
     let next = grant::revoked(held, charge, checks, now);
     write(api, held, &next).await?;
-    ledger.acknowledge(&uid, sequence).await;
+    if early {
+        release(&ledger, held).await?;
+    }
+    ledger.acknowledge(&held.uid().unwrap_or_default(), sequence).await;
     context.events.normal(
         held,
         "Revoke",
@@ -159,6 +179,26 @@ pub(super) async fn prove(
         &format!("zero was proven at site {}, the charge is released", held.spec.site),
     );
     Ok(Action::await_change())
+}
+
+/// Brings the charge in the ledger to zero, once, and tells the sequence.
+async fn release(ledger: &SiteLedger, held: &ResourceGrant) -> Result<i64, LedgerError> {
+    let uid = held.uid().unwrap_or_default();
+    if ledger.booked(&uid).is_zero() {
+        // Released before a crash: the journal or the last commit has the sequence.
+        return ledger.mark().await;
+    }
+    let change = Change {
+        object: ChargedObject {
+            kind: "ResourceGrant".to_owned(),
+            namespace: held.namespace().unwrap_or_default(),
+            name: held.name_any(),
+            uid,
+        },
+        department: held.spec.department.clone(),
+        charge: Charge::zero(),
+    };
+    ledger.decide(vec![change]).await
 }
 
 fn merged(known: &[ClaimRecord], found: Vec<ClaimRecord>) -> Vec<ClaimRecord> {

@@ -14,6 +14,7 @@ use zhengyun_domain::amounts::Amounts;
 use zhengyun_domain::approval::Judgement;
 use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::request::{Observed, Plan, applied, entered, refused};
+use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::{grant, naming, quota};
 
 use super::super::{Context, approval};
@@ -140,8 +141,11 @@ async fn reserve(
         return Ok(Action::await_change());
     }
     let ledger = context.ledger.site(site)?;
-    let change = change(request, observed.department, Charge::reserved(charge.clone()));
+    let mut change = change(request, observed.department, Charge::reserved(charge.clone()));
     let uid = change.object.uid.clone();
+    if seeded::is(Bug::DecisionAdded) {
+        change.charge.reserved = ledger.booked(&uid).reserved.checked_add(&charge).unwrap_or_default();
+    }
     let decided = match ledger.booked_sequence(&uid) {
         // Committed before, and the view of the request is older than that: the same decision is not taken twice.
         Some(sequence) if ledger.booked(&uid) == change.charge => Ok(sequence),
@@ -149,6 +153,9 @@ async fn reserve(
     };
     match decided {
         Ok(sequence) => {
+            if seeded::is(Bug::AcknowledgedBeforeShown) {
+                ledger.acknowledge(&uid, sequence).await;
+            }
             let status = entered(status, site, Some(sequence), &charge);
             replace_status(api, request, request.status.as_ref(), &status).await?;
             ledger.acknowledge(&uid, sequence).await;
@@ -182,7 +189,9 @@ async fn release(
     if booked || shows_charge(request) {
         // Released before a crash: the present sequence is not before that of the release.
         let sequence = if booked { ledger.decide(vec![change]).await? } else { ledger.mark().await? };
-        status.charge = Some(nothing(&request.spec.order.site, sequence));
+        if !seeded::is(Bug::ReservationOutlivesRelease) {
+            status.charge = Some(nothing(&request.spec.order.site, sequence));
+        }
         announce(context, request, &status);
         let written = replace_status(api, request, request.status.as_ref(), &status).await?;
         ledger.acknowledge(&uid, sequence).await;
@@ -210,7 +219,8 @@ async fn carry_out(
 ) -> Outcome {
     let namespace = request.namespace().unwrap_or_default();
     let uid = request.uid().unwrap_or_default();
-    let name = naming::grant_name(&request.name_any(), &uid);
+    let drawn = seeded::is(Bug::GrantNameDrawn).then(|| now.to_string());
+    let name = naming::grant_name(&request.name_any(), drawn.as_ref().unwrap_or(&uid));
     let site = spec.site.clone();
     let granted = quota::amounts("spec.charge", &spec.charge).map_err(|e| ReconcileError::Transient(e.to_string()))?;
     let grants: Api<ResourceGrant> = context.namespaced(&namespace);
@@ -233,7 +243,8 @@ async fn carry_out(
     let mut status = applied(observed, &name, now);
     let sequence = held.status.as_ref().and_then(|s| s.charge.as_ref()).map_or(0, |c| c.sequence);
     let own = status.charge.as_ref().map_or(0, |c| c.sequence);
-    status.charge = Some(nothing(&site, sequence.max(own)));
+    let last = if seeded::is(Bug::ChargeSequenceFalls) { 0 } else { sequence.max(own) };
+    status.charge = Some(nothing(&site, last));
     announce(context, request, &status);
     replace_status(api, request, request.status.as_ref(), &status).await?;
     ledger.acknowledge(&uid, sequence).await;
@@ -306,7 +317,9 @@ async fn transfer(
                 department: observed.department.to_owned(),
                 charge: charged,
             };
-            ledger.decide(vec![change(request, observed.department, Charge::zero()), to]).await?
+            let from = change(request, observed.department, Charge::zero());
+            let kept = seeded::is(Bug::ReservationKept);
+            ledger.decide(if kept { vec![to] } else { vec![from, to] }).await?
         }
     };
     let namespace = naming::site_namespace(&held.spec.department, &held.name_any(), &context.hub_uid, &uid);

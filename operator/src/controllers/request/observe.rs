@@ -14,6 +14,7 @@ use zhengyun_crds::{GROUP, Reason, ResourceGrant, marks};
 use zhengyun_domain::approval::Candidate;
 use zhengyun_domain::ledger::{Charge, Refusal};
 use zhengyun_domain::request::{Assessment, Observed, Submission, Surroundings, assess};
+use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::{delivery, naming};
 
 use super::super::{Context, department_of, enforcement};
@@ -77,9 +78,11 @@ pub(super) async fn observe(
     };
     let wants_grant = order.action != Action::Create || matches!(phase, RequestPhase::Approved | RequestPhase::Applied);
     let grants: Api<ResourceGrant> = context.namespaced(namespace);
-    let grant = if !wants_grant {
+    let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
+    let grant = if !wants_grant || !naming::is_label(&grant_name) {
         None
-    } else if phase == RequestPhase::Approved {
+    } else if phase == RequestPhase::Approved || (submitted && order.action != Action::Create) {
+        // What a grant is at this moment decides whether it can be ended, or whether the order is refused for good.
         grants.get_opt(&grant_name).await?
     } else {
         let seen = context.watches.grants.get_in(namespace, &grant_name);
@@ -116,7 +119,7 @@ pub(super) async fn observe(
         }
         facts.assessment = Some(assessment);
     }
-    if editable || phase == RequestPhase::InReview {
+    if (editable || phase == RequestPhase::InReview) && !seeded::is(Bug::GuardsNotLookedFor) {
         facts.not_enforced = enforcement::not_enforced(context);
     }
     if phase == RequestPhase::InReview && facts.not_enforced.is_none() {

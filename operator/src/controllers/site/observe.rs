@@ -9,6 +9,7 @@ use zhengyun_crds::ledger::Held;
 use zhengyun_crds::site::{Delivery, Site};
 use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::amounts::Amounts;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
 use crate::ledger::SiteLedger;
@@ -84,7 +85,8 @@ async fn connect(context: &Context, site: &Site, found: &mut Found) -> Option<Ar
             Some(link)
         }
         Err(error) => {
-            found.credential_fault = Some(format!("Secret {name}: {error}"));
+            let quoted = if seeded::is(Bug::TokenTold) { text.as_str() } else { "" };
+            found.credential_fault = Some(format!("Secret {name}: {error}{quoted}"));
             context.links.drop_site(&site.name_any());
             None
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use zhengyun_crds::catalog::ResidueRule;
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry};
 use zhengyun_domain::condition::cut;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::delete::waits_for;
 use super::namespace::{Found, find};
@@ -43,6 +44,9 @@ pub(super) async fn prove_zero(
             true
         }
     };
+    if seeded::is(Bug::ZeroAssumed) {
+        return Ok(Zero::Proven(checks));
+    }
     let uids: BTreeSet<&str> =
         inventory.iter().filter_map(|e| e.uid.as_deref()).chain(claims.iter().map(|c| c.uid.as_str())).collect();
     let proof = Proof { link, namespace, replaced, uids };

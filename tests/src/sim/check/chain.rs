@@ -82,3 +82,18 @@ pub(super) fn approved(view: &View<'_>) -> Vec<String> {
     }
     wrong
 }
+
+/// What a request reserves is what is reviewed, no more.
+pub(super) fn reserved_as_reviewed(view: &View<'_>) -> Vec<String> {
+    let (before, after) = view.change("/status/charge/reserved");
+    if !view.is_hub("resourcerequests") || before == after {
+        return Vec::new();
+    }
+    let reviewed = view.commit.after.pointer("/status/review/charge");
+    match after.filter(|a| a.as_object().is_some_and(|m| !m.is_empty())) {
+        Some(reserved) if Some(reserved) != reviewed => {
+            vec![format!("reserved is {reserved}, reviewed is {reviewed:?}")]
+        }
+        _ => Vec::new(),
+    }
+}

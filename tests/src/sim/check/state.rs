@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::run::Standing;
 use super::{View, number, text};
 use crate::apiserver::Verb;
 
@@ -87,6 +88,56 @@ pub(super) fn observed(view: &View<'_>) -> Vec<String> {
         && view.commit.key.plural != "ledgers"
     {
         wrong.push(format!("Ready=True speaks of generation {spoken}, there is {generation}"));
+    }
+    wrong
+}
+
+/// A grant is in service once everything that it lists stands at its site, and is ready.
+pub(super) fn in_service(view: &View<'_>) -> Vec<String> {
+    let (before, after) = view.change("/status/phase");
+    if !view.is_hub("resourcegrants") || before == after || after != Some(&Value::from("InService")) {
+        return Vec::new();
+    }
+    let grant = &view.commit.after;
+    let listed = grant.pointer("/status/inventory").and_then(Value::as_array).into_iter().flatten();
+    let wrong = listed
+        .filter(|entry| text(entry, "/state") != "Ready" || !stands(view.after, text(grant, "/spec/site"), entry));
+    wrong
+        .map(|entry| format!("it is in service and {} {} is not", text(entry, "/kind"), text(entry, "/name")))
+        .collect()
+}
+
+fn stands(standing: &Standing, site: &str, entry: &Value) -> bool {
+    let of = |pointer| text(entry, pointer).to_owned();
+    let key = crate::apiserver::Key {
+        group: of("/group"),
+        plural: of("/plural"),
+        namespace: of("/namespace"),
+        name: of("/name"),
+    };
+    let live = standing.get(&(site.to_owned(), key));
+    live.is_some_and(|live| text(live, "/metadata/uid") == text(entry, "/uid"))
+}
+
+/// Nothing lags behind when nothing moves any more.
+pub(super) fn at_rest(standing: &Standing) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((cluster, key), object) in standing {
+        // The ledger's spec is an administrator's word, which the operator answers by itself.
+        if cluster != "hub" || key.group != "zhengyun.io" || key.plural == "ledgers" {
+            continue;
+        }
+        let generation = number(object, "/metadata/generation");
+        let seen = number(object, "/status/observedGeneration");
+        if seen != generation {
+            wrong.push(format!("{key} observed generation {seen} of {generation}"));
+        }
+        for condition in object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten() {
+            let spoken = number(condition, "/observedGeneration");
+            if text(condition, "/type") == "Ready" && spoken != generation {
+                wrong.push(format!("Ready of {key} speaks of generation {spoken}, there is {generation}"));
+            }
+        }
     }
     wrong
 }

@@ -77,6 +77,23 @@ pub(super) async fn unfit(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+pub(super) async fn outdated(stage: &Stage) -> Result<()> {
+    stage.submit(CLERK, HOME, NAME, &order(SYSTEM, "Test", "2")).await?;
+    let first = stage.in_phase(HOME, NAME, RequestPhase::InReview).await?;
+    stage.decide(HEAD, HOME, NAME, "department", "Return").await?;
+    stage.in_phase(HOME, NAME, RequestPhase::ReturnedForCorrection).await?;
+    stage.amend(CLERK, HOME, NAME, &json!({ "order": order(SYSTEM, "Test", "3"), "submission": 2 })).await?;
+    stage.in_phase(HOME, NAME, RequestPhase::InReview).await?;
+    // Read before the correction, and sent after it.
+    stage.record(HEAD, HOME, &first, "department", "Approve", "outdated").await?;
+    stage.says("approvals", "dept-finance", "outdated", "OrderChanged").await?;
+    stage.approve(CLERK, HOME, NAME, "department", "own").await?;
+    stage.says("approvals", "dept-finance", "own", "DutiesNotSeparate").await?;
+    stage.decide(HEAD, HOME, NAME, "department", "Approve").await?;
+    stage.granted(HOME, NAME, GrantPhase::InService).await?;
+    Ok(())
+}
+
 pub(super) async fn new_way(stage: &Stage) -> Result<()> {
     stage.submit(CLERK, HOME, NAME, &order(SYSTEM, "Test", "2")).await?;
     stage.in_phase(HOME, NAME, RequestPhase::InReview).await?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use zhengyun_crds::{GrantPhase, ResourceGrant};
 use zhengyun_domain::naming;
 
+use super::super::people;
 use super::super::stage::Stage;
 use super::lives::{CLERK, HEAD, HOME, SYSTEM, ended, lines, served};
 use super::{order, revocation};
@@ -69,7 +70,8 @@ pub(super) async fn flapping(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn squatted(stage: &Stage) -> Result<()> {
+/// A grant whose namespace at the site is somebody else's, and the name of both.
+async fn squatting(stage: &Stage) -> Result<(String, String)> {
     // The name follows from the grant's UID, so the site is away until somebody has taken it.
     stage.cut(SITE, true)?;
     stage.submit(CLERK, HOME, "space", &order(SYSTEM, "Test", "2")).await?;
@@ -78,8 +80,7 @@ pub(super) async fn squatted(stage: &Stage) -> Result<()> {
     let hub = stage.world.hub.object("", "namespaces", "", "kube-system").context("the hub's kube-system")?;
     let hub = hub.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
     let name = naming::site_namespace(HOME, &grant.name_any(), hub, &grant.uid().unwrap_or_default());
-    let site = stage.at(SITE)?;
-    crate::world::apply(&site, &[serde_json::from_value(namespace(&name))?]).await?;
+    crate::world::apply(&stage.at(SITE)?, &[serde_json::from_value(namespace(&name))?]).await?;
     stage.cut(SITE, false)?;
     stage
         .until("the grant says that the namespace is not ours", || {
@@ -89,8 +90,22 @@ pub(super) async fn squatted(stage: &Stage) -> Result<()> {
             if said { Ok(()) } else { Err(format!("{conditions:?}")) }
         })
         .await?;
-    stage.remove(&site, namespace(&name)).await?;
+    Ok((grant.name_any(), name))
+}
+
+pub(super) async fn squatted(stage: &Stage) -> Result<()> {
+    let (_, name) = squatting(stage).await?;
+    stage.remove(&stage.at(SITE)?, namespace(&name)).await?;
     stage.granted(HOME, "space", GrantPhase::InService).await?;
+    Ok(())
+}
+
+pub(super) async fn squatted_end(stage: &Stage) -> Result<()> {
+    let (grant, name) = squatting(stage).await?;
+    ended(stage, "space", &grant).await?;
+    let left = stage.standing(SITE, "namespaces", "")?;
+    let stands = left.iter().any(|o| o.pointer("/metadata/name").and_then(Value::as_str) == Some(&name));
+    ensure!(stands, "what is somebody else's stays");
     Ok(())
 }
 
@@ -170,7 +185,9 @@ pub(super) async fn lost_key(stage: &Stage) -> Result<()> {
     let grant = served(stage, "space").await?;
     let (named, good) = secret(stage, SITE)?;
     let admin = stage.world.admin();
-    stage.merge(&admin, named.clone(), &json!({ "data": { "kubeconfig": "c3BvaWx0" } })).await?;
+    // A token stands in what cannot be read.
+    let spoilt = data_encoding::BASE64.encode(format!("users: [{{ user: {{ token: {}", people::token(SITE)).as_bytes());
+    stage.merge(&admin, named.clone(), &json!({ "data": { "kubeconfig": spoilt } })).await?;
     nudge(stage, SITE, "spoilt").await?;
     stage.says("sites", "", SITE, "KubeconfigRefused").await?;
     stage.submit(CLERK, HOME, "the-end", &revocation(&grant)).await?;
