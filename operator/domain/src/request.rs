@@ -6,6 +6,7 @@ mod machine;
 mod outcome;
 mod plan;
 mod status;
+mod undo;
 
 pub use assess::{Assessment, Submission, Surroundings, assess, order_digest};
 pub(crate) use assess::{finding, item_is_ready};

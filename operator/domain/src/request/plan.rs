@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use zhengyun_crds::grant::{GrantPhase, RequestRef, ResourceGrant, ResourceGrantSpec, Revocation, RevokeStep};
+use zhengyun_crds::grant::{GrantPhase, RequestRef, ResourceGrant, ResourceGrantSpec, Revocation};
 use zhengyun_crds::request::{
     Action, AncestorEffect, Disposition, Finding, OpenStage, Preview, RequestPhase, ResourceRequest,
     ResourceRequestStatus, Review,
@@ -12,6 +12,7 @@ use zhengyun_crds::{Reason, marks};
 use super::assess::Assessment;
 use super::machine::{Event, step};
 use super::outcome::refused;
+use super::undo::{plan_undo, still_ordered};
 use super::{due, status};
 use crate::amounts::Amounts;
 use crate::approval::{self, Candidate, Case, Judgement, Outcome};
@@ -110,22 +111,6 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     }
 }
 
-/// Whether a grant is still being ended by this request, and nothing was removed yet.
-fn still_ordered(observed: &Observed<'_>) -> bool {
-    let own = observed.request.metadata.uid.as_deref();
-    observed.grant.is_some_and(|g| {
-        let ours = g.spec.revocation.as_ref().is_some_and(|r| Some(r.request.uid.as_str()) == own);
-        ours && !is_being_removed(g)
-    })
-}
-
-/// Whether a grant is beyond the point at which its revocation can be undone.
-fn is_being_removed(grant: &ResourceGrant) -> bool {
-    grant.status.as_ref().is_some_and(|s| {
-        s.phase == Some(GrantPhase::Revoked) || matches!(s.step, Some(RevokeStep::Removing | RevokeStep::Proving))
-    })
-}
-
 fn plan_deletion(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Timestamp) -> Plan {
     let phase = before.phase.unwrap_or(RequestPhase::Draft);
     let live_grant =
@@ -157,29 +142,6 @@ fn plan_withdrawal(
     } else {
         Plan::Release(status)
     })
-}
-
-/// An approved Revoke may be undone by the authority while the grant is frozen; the API server lets nobody else.
-fn plan_undo(observed: &Observed<'_>, before: &ResourceRequestStatus, now: Timestamp) -> Option<Plan> {
-    let request = observed.request;
-    if request.spec.order.action != Action::Revoke {
-        return None;
-    }
-    let grant = observed.grant?;
-    let ours =
-        grant.spec.revocation.as_ref().is_none_or(|r| Some(r.request.uid.as_str()) == request.metadata.uid.as_deref());
-    let removing = grant.spec.revocation.as_ref().is_some_and(|r| r.hold_until.0 <= now) || is_being_removed(grant);
-    if !ours || removing {
-        return None;
-    }
-    let next = step(RequestPhase::Approved, Event::Withdrawn).ok()?;
-    Some(Plan::Undo(status::ended(
-        observed,
-        before,
-        next,
-        Some("the authority undid the revocation during its hold"),
-        now,
-    )))
 }
 
 fn plan_editable(observed: &Observed<'_>, before: &ResourceRequestStatus, phase: RequestPhase, now: Timestamp) -> Plan {
