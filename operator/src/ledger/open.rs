@@ -14,6 +14,7 @@ use zhengyun_domain::ledger::{Books, ObjectRecord, audit_digest, recover};
 use zhengyun_domain::quota::{FieldError, adopted_book};
 
 use super::commit::{CommitError, LedgerObject};
+use super::journal::Unshown;
 use super::service::{LedgerService, SiteLedger};
 use super::writer::Writer;
 use crate::runtime::hub::is_not_found;
@@ -158,6 +159,7 @@ impl LedgerService {
             books: Arc::new(Mutex::new(books)),
             queue,
             epoch: Arc::new(AtomicI64::new(status.epoch)),
+            unshown: Unshown::default(),
             metrics: Arc::clone(metrics),
             clock: self.clock,
         };
