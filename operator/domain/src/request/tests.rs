@@ -4,7 +4,7 @@ use zhengyun_crds::grant::GrantPhase;
 use zhengyun_crds::request::{Finding, RequestPhase};
 use zhengyun_crds::{ConditionType, Reason, ResourceGrant, ResourceRequest, condition, marks};
 
-use super::{Assessment, Observed, Plan, entered, owes_zero, plan};
+use super::{Assessment, Observed, Plan, entered, owes_zero, plan, refused};
 use crate::amounts::{Amounts, ResourceName};
 use crate::ledger::{Charge, Refusal};
 use crate::policy::Selected;
@@ -197,6 +197,26 @@ fn a_release_is_said_also_by_a_request_that_never_showed_its_reservation() {
     assert!(owes_zero(&shows(5, &assessment.charge), &nothing, None), "a charge that is not in the books");
     let reserved = Charge::reserved(assessment.charge.clone());
     assert!(!owes_zero(&shows(5, &assessment.charge), &reserved, None), "what is charged is released first");
+}
+
+/// A paused operator that does not know yet that it lost the ledger refused, by its old books, what its successor had reserved: the
+/// request stayed a refused draft, and the reservation stayed in the books.
+#[test]
+fn a_refused_submission_keeps_no_reservation_of_another_operator() {
+    let (mut request, assessment, nothing) = (request(1, true), assessment(), Charge::zero());
+    let refusal = Refusal::DoesNotFit { site: "hohhot".into(), effects: Vec::new() };
+    let reserved = Charge::reserved(assessment.charge.clone());
+    for phase in [RequestPhase::Draft, RequestPhase::ReturnedForCorrection] {
+        let mut status = refused(&observed(&request, &assessment, &nothing), &refusal, now());
+        status.phase = Some(phase);
+        request.status = Some(status);
+        let Plan::Release(after) = plan(&observed(&request, &assessment, &reserved), now()) else {
+            panic!("{phase}: what was reserved for a refused submission is released");
+        };
+        assert_eq!((after.phase, after.refusal.is_some()), (Some(phase), true), "and it stays refused");
+        request.status = Some(after);
+        assert_eq!(plan(&observed(&request, &assessment, &nothing), now()), Plan::Settled(None));
+    }
 }
 
 #[test]
