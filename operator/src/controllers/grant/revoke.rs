@@ -93,10 +93,7 @@ pub(super) async fn remove(
     let uid = held.uid().unwrap_or_default();
     let removal = link.remove(&namespace, &status.inventory, &uid).await?;
     if !removal.remaining.is_empty() {
-        let message =
-            format!("being removed: {}", removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
-        write(api, &held, &grant::revoking(&held, RevokeStep::Removing, &message, None, now)).await?;
-        return Ok(Action::requeue(SOON));
+        return being_removed(api, &held, RevokeStep::Removing, &removal.remaining, now).await;
     }
     let held = write(
         api,
@@ -105,6 +102,18 @@ pub(super) async fn remove(
     )
     .await?;
     prove(context, api, &held, link, now).await
+}
+
+async fn being_removed(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    step: RevokeStep,
+    remaining: &[String],
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let message = format!("being removed: {}", remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
+    write(api, held, &grant::revoking(held, step, &message, None, now)).await?;
+    Ok(Action::requeue(SOON))
 }
 
 /// Zero is proven, then the ledger releases the charge, then one write records the end.
@@ -118,6 +127,12 @@ pub(super) async fn prove(
     let namespace = namespace_of(held)?.to_owned();
     let status = held.status.clone().unwrap_or_default();
     let uid = held.uid().unwrap_or_default();
+    // Another operator may have delivered between the removal and this look, when one of the two did not know yet that it lost the
+    // ledger: what came after the removal is removed as well.
+    let removal = link.remove(&namespace, &status.inventory, &uid).await?;
+    if !removal.remaining.is_empty() {
+        return being_removed(api, held, RevokeStep::Proving, &removal.remaining, now).await;
+    }
     let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
     {
         Zero::Proven(checks) => checks,
