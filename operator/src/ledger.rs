@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod commit;
+mod journal;
 mod open;
 mod service;
 mod writer;

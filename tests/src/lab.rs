@@ -52,7 +52,9 @@ pub fn project_root() -> PathBuf {
     }
     // Cargo tells the folder at run time too; the one of the build may belong to another checkout with the same cache.
     let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&own).parent().unwrap_or(Path::new("/")).to_path_buf()
+    // Of several crates, so as far up as the lock file is.
+    let up = Path::new(&own).ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+    up.unwrap_or(Path::new("/")).to_path_buf()
 }
 
 /// What a lab consists of.

@@ -15,6 +15,7 @@ use zhengyun_domain::quota::{FieldError, adopted_book};
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::commit::{CommitError, LedgerObject};
+use super::journal::Unshown;
 use super::service::{LedgerService, SiteLedger};
 use super::writer::Writer;
 use crate::runtime::hub::is_not_found;
@@ -161,6 +162,7 @@ impl LedgerService {
             books: Arc::new(Mutex::new(books)),
             queue,
             epoch: Arc::new(AtomicI64::new(status.epoch)),
+            unshown: Unshown::default(),
             metrics: Arc::clone(metrics),
             clock: self.clock,
         };

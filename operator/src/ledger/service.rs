@@ -13,6 +13,7 @@ use zhengyun_domain::ledger::{Books, Change, Charge, Refusal};
 use zhengyun_domain::quota::QuotaLine;
 use zhengyun_domain::tree::Tree;
 
+use super::journal::Unshown;
 use super::{Command, LedgerError};
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics::{Metrics, SiteLabel};
@@ -24,6 +25,7 @@ pub struct SiteLedger {
     pub(crate) books: Arc<Mutex<Books>>,
     pub(crate) queue: mpsc::Sender<Command>,
     pub(crate) epoch: Arc<AtomicI64>,
+    pub(crate) unshown: Unshown,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
 }
@@ -108,6 +110,11 @@ impl SiteLedger {
     /// The sequence of an object's charge.
     pub fn booked_sequence(&self, uid: &str) -> Option<i64> {
         self.books().entry(uid).map(|e| e.sequence)
+    }
+
+    /// The sequence of the last decision about an object, as long as the object is not known to show it.
+    pub fn unshown(&self, uid: &str) -> Option<i64> {
+        self.unshown.sequence(uid)
     }
 
     /// What each node of a department's chain and the site would say to a charge; a report.

@@ -1,6 +1,5 @@
 //! The one writer of a site's ledger.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use zhengyun_domain::ledger::{Change, Entry, audit_digest};
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::commit::{CommitError, LedgerObject};
+use super::journal::Journal;
 use super::service::SiteLedger;
 use super::{Command, LedgerError};
 use crate::runtime::metrics::{DecisionLabels, SiteLabel};
@@ -33,8 +33,8 @@ pub(crate) struct Writer {
     ledger: SiteLedger,
     queue: mpsc::Receiver<Command>,
     lost: CancellationToken,
-    /// Decisions that are not acknowledged, by UID.
-    journal: BTreeMap<String, JournalEntry>,
+    /// Decisions that are not acknowledged.
+    journal: Journal,
     fence_epoch: Option<i64>,
 }
 
@@ -49,7 +49,7 @@ impl Writer {
     ) -> Self {
         // Of what a former operator left in the journal only what its object does not show yet is still needed.
         let is_pending = |e: &&JournalEntry| pending.iter().any(|p| p.object.uid == e.object.uid);
-        let journal = status.journal.iter().filter(is_pending).map(|e| (e.object.uid.clone(), e.clone())).collect();
+        let journal = Journal::new(status.journal.iter().filter(is_pending).cloned(), ledger.unshown.clone());
         Self { object, status, ledger, queue, lost, journal, fence_epoch: None }
     }
 
@@ -164,13 +164,13 @@ impl Writer {
             let _ = reply.send(());
         }
         for reply in tidied {
-            let _ = reply.send(self.journal.is_empty());
+            let _ = reply.send(self.journal.len() == 0);
         }
         Ok(())
     }
 
     fn decide(&mut self, changes: &[Change]) -> Result<i64, LedgerError> {
-        let new = changes.iter().filter(|c| !self.journal.contains_key(&c.object.uid)).count();
+        let new = changes.iter().filter(|c| !self.journal.contains(&c.object.uid)).count();
         if self.journal.len().saturating_add(new) > JOURNAL {
             return Err(LedgerError::Busy(self.ledger.site.clone()));
         }
@@ -190,7 +190,7 @@ impl Writer {
                 department: change.department.clone(),
                 charge: change.charge.to_text(),
             };
-            self.journal.insert(change.object.uid.clone(), entry);
+            self.journal.insert(entry);
         }
         Ok(sequence)
     }
@@ -265,7 +265,7 @@ impl Writer {
     }
 
     async fn commit(&mut self) -> Result<(), CommitError> {
-        self.status.journal = self.journal.values().cloned().collect();
+        self.status.journal = self.journal.to_stored();
         {
             let books = self.ledger.books();
             if self.status.held.is_none() {

@@ -54,6 +54,7 @@ impl SiteDriver for SiteLink {
         inventory: &[InventoryEntry],
         grant_uid: &str,
     ) -> Result<Removal, SiteError> {
+        self.permit()?;
         remove::remove(self, namespace, inventory, grant_uid).await
     }
 
@@ -64,6 +65,9 @@ impl SiteDriver for SiteLink {
         residue: &[ResidueRule],
         claims: &[ClaimRecord],
     ) -> Result<Zero, SiteError> {
+        // Where nothing stands nothing is written, and nobody would ask for the permit: but that it stands nowhere is only known at
+        // the cluster that was joined, and that nothing comes after the proof only behind the own fence.
+        self.permit()?;
         prove::prove_zero(self, namespace, inventory, residue, claims).await
     }
 }

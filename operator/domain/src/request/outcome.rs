@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use zhengyun_crds::ledger::ObjectCharge;
-use zhengyun_crds::request::{Refusal, RequestPhase, ResourceRequestStatus};
+use zhengyun_crds::request::{Refusal, RequestPhase, ResourceRequest, ResourceRequestStatus};
 
 use super::machine::{Event, step};
 use super::plan::Observed;
 use super::status;
 use crate::amounts::Amounts;
+use crate::ledger::Charge;
 use crate::quota;
 
 /// The status once the ledger reserved under `sequence`.
@@ -43,6 +44,18 @@ pub fn refused(observed: &Observed<'_>, refusal: &crate::ledger::Refusal, now: T
         shortfalls,
     };
     status::refused(observed, &before, phase, refusal, now)
+}
+
+/// Whether the next status of a request has to say that it holds nothing, although nothing is left to release.
+///
+/// Its charge was released, but whoever released it ended, or was overtaken by another write, before the request could say so.
+/// Then it shows a charge that the books do not have; or it shows none, as when it was withdrawn before it could show its
+/// reservation, and the ledger's journal keeps the decision for it under the sequence `unshown` until it shows that one.
+pub fn owes_zero(request: &ResourceRequest, booked: &Charge, unshown: Option<i64>) -> bool {
+    let own = request.status.as_ref().and_then(|s| s.charge.as_ref());
+    let shows = own.is_some_and(|c| !c.reserved.is_empty() || !c.granted.is_empty());
+    let waited_for = unshown.is_some_and(|decided| own.is_none_or(|c| c.sequence < decided));
+    booked.is_zero() && (shows || waited_for)
 }
 
 /// The status of a Create request once its grant holds the charge.

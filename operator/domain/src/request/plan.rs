@@ -236,7 +236,10 @@ fn plan_waiting_for_department(
     });
     let lapsed = lapse.is_some_and(|lapse| lapse <= now);
     let status = status::editable(observed, before, phase, assessment, lapsed, now);
-    if lapsed && !observed.booked.is_zero() {
+    // An operator that lost the ledger may refuse what the next one has just reserved: whichever of the two wrote the request first,
+    // a submission that was refused holds nothing, and neither does a draft.
+    let refused = before.refusal.as_ref().is_some_and(|r| r.submission == observed.request.spec.submission);
+    if (lapsed || refused || phase == RequestPhase::Draft) && !observed.booked.is_zero() {
         return Plan::Release(status);
     }
     settle_or_report(observed.request, status, lapse.filter(|_| !lapsed && !observed.booked.is_zero()))

@@ -4,7 +4,7 @@ use zhengyun_crds::grant::GrantPhase;
 use zhengyun_crds::request::{Finding, RequestPhase};
 use zhengyun_crds::{ConditionType, Reason, ResourceGrant, ResourceRequest, condition, marks};
 
-use super::{Assessment, Observed, Plan, plan};
+use super::{Assessment, Observed, Plan, entered, owes_zero, plan, refused};
 use crate::amounts::{Amounts, ResourceName};
 use crate::ledger::{Charge, Refusal};
 use crate::policy::Selected;
@@ -173,6 +173,50 @@ fn a_withdrawal_gives_back_what_was_reserved() {
         panic!("a reservation is released before the end is written");
     };
     assert_eq!(status.phase, Some(RequestPhase::Withdrawn));
+}
+
+/// Reserved under 5 and withdrawn before that was written, released under 6 and the operator ended before that was written: the next
+/// one found nothing in the books and nothing on the request, and the entry stayed in the journal for good.
+#[test]
+fn a_release_is_said_also_by_a_request_that_never_showed_its_reservation() {
+    let (mut request, assessment, nothing) = (request(1, true), assessment(), Charge::zero());
+    request.spec.withdrawn = true;
+    let Plan::Report { status, .. } = plan(&observed(&request, &assessment, &nothing), now()) else {
+        panic!("nothing is left to release");
+    };
+    assert_eq!((status.phase, status.charge.as_ref()), (Some(RequestPhase::Withdrawn), None));
+    assert!(owes_zero(&request, &nothing, Some(6)), "the journal waits for it");
+    assert!(!owes_zero(&request, &nothing, None), "what was never charged owes nothing");
+    let shows = |sequence, charge: &Amounts| {
+        let mut request = request.clone();
+        request.status = Some(entered(status.clone(), "hohhot", Some(sequence), charge));
+        request
+    };
+    assert!(!owes_zero(&shows(6, &Amounts::new()), &nothing, Some(6)), "once said it is said, heard or not");
+    assert!(owes_zero(&shows(4, &Amounts::new()), &nothing, Some(6)), "an earlier zero is not this one");
+    assert!(owes_zero(&shows(5, &assessment.charge), &nothing, None), "a charge that is not in the books");
+    let reserved = Charge::reserved(assessment.charge.clone());
+    assert!(!owes_zero(&shows(5, &assessment.charge), &reserved, None), "what is charged is released first");
+}
+
+/// A paused operator that does not know yet that it lost the ledger refused, by its old books, what its successor had reserved: the
+/// request stayed a refused draft, and the reservation stayed in the books.
+#[test]
+fn a_refused_submission_keeps_no_reservation_of_another_operator() {
+    let (mut request, assessment, nothing) = (request(1, true), assessment(), Charge::zero());
+    let refusal = Refusal::DoesNotFit { site: "hohhot".into(), effects: Vec::new() };
+    let reserved = Charge::reserved(assessment.charge.clone());
+    for phase in [RequestPhase::Draft, RequestPhase::ReturnedForCorrection] {
+        let mut status = refused(&observed(&request, &assessment, &nothing), &refusal, now());
+        status.phase = Some(phase);
+        request.status = Some(status);
+        let Plan::Release(after) = plan(&observed(&request, &assessment, &reserved), now()) else {
+            panic!("{phase}: what was reserved for a refused submission is released");
+        };
+        assert_eq!((after.phase, after.refusal.is_some()), (Some(phase), true), "and it stays refused");
+        request.status = Some(after);
+        assert_eq!(plan(&observed(&request, &assessment, &nothing), now()), Plan::Settled(None));
+    }
 }
 
 #[test]

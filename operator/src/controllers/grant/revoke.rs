@@ -103,10 +103,7 @@ pub(super) async fn remove(
     let uid = held.uid().unwrap_or_default();
     let removal = link.remove(&namespace, &status.inventory, &uid).await?;
     if !removal.remaining.is_empty() {
-        let message =
-            format!("being removed: {}", removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
-        write(api, &held, &grant::revoking(&held, RevokeStep::Removing, &message, None, now)).await?;
-        return Ok(Action::requeue(SOON));
+        return being_removed(api, &held, RevokeStep::Removing, &removal.remaining, now).await;
     }
     let held = write(
         api,
@@ -128,6 +125,18 @@ async fn was_undone(context: &Context, held: &ResourceGrant) -> Result<bool, Ste
     Ok(order.is_some_and(|r| super::super::request::phase(&r) == RequestPhase::Withdrawn))
 }
 
+async fn being_removed(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    step: RevokeStep,
+    remaining: &[String],
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let message = format!("being removed: {}", remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
+    write(api, held, &grant::revoking(held, step, &message, None, now)).await?;
+    Ok(Action::requeue(SOON))
+}
+
 /// Zero is proven, then the ledger releases the charge, then one write records the end.
 pub(super) async fn prove(
     context: &Context,
@@ -138,6 +147,13 @@ pub(super) async fn prove(
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
     let status = held.status.clone().unwrap_or_default();
+    let uid = held.uid().unwrap_or_default();
+    // Another operator may have delivered between the removal and this look, when one of the two did not know yet that it lost the
+    // ledger: what came after the removal is removed as well.
+    let removal = link.remove(&namespace, &status.inventory, &uid).await?;
+    if !removal.remaining.is_empty() {
+        return being_removed(api, held, RevokeStep::Proving, &removal.remaining, now).await;
+    }
     let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
     {
         Zero::Proven(checks) => checks,

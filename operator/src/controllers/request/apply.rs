@@ -13,7 +13,7 @@ use zhengyun_crds::{RequestPhase, ResourceGrant, ResourceRequest, marks};
 use zhengyun_domain::amounts::Amounts;
 use zhengyun_domain::approval::Judgement;
 use zhengyun_domain::ledger::{Change, Charge};
-use zhengyun_domain::request::{Observed, Plan, applied, entered, refused};
+use zhengyun_domain::request::{Observed, Plan, applied, entered, owes_zero, refused};
 use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::{grant, naming, quota};
 
@@ -38,8 +38,8 @@ pub(super) async fn apply(
     now: Timestamp,
 ) -> Outcome {
     let api: Api<ResourceRequest> = context.namespaced(&request.namespace().unwrap_or_default());
-    // The ledger released it, but the operator ended before the request could show that.
-    let outlived = shows_charge(request) && observed.booked.is_zero();
+    // The ledger released it, but nobody could say so on the request.
+    let outlived = owes_zero(request, observed.booked, unshown(context, request));
     match plan {
         Plan::Settled(_) if outlived => {
             release(context, &api, request, observed, request.status.clone().unwrap_or_default()).await
@@ -165,7 +165,7 @@ async fn reserve(
             context.events.warn(request, "Submit", refusal.reason().as_str(), &refusal.to_string());
             let status = refused(observed, &refusal, now);
             // A former reservation of this request does not outlive the refusal of its successor.
-            if observed.booked.is_zero() {
+            if observed.booked.is_zero() && ledger.unshown(&uid).is_none() {
                 replace_status(api, request, request.status.as_ref(), &status).await?;
                 return Ok(Action::await_change());
             }
@@ -185,9 +185,10 @@ async fn release(
     let ledger = context.ledger.site(&request.spec.order.site)?;
     let change = change(request, observed.department, Charge::zero());
     let uid = change.object.uid.clone();
-    let booked = !ledger.booked(&uid).is_zero();
-    if booked || shows_charge(request) {
-        // Released before a crash: the present sequence is not before that of the release.
+    let held = ledger.booked(&uid);
+    let booked = !held.is_zero();
+    if booked || owes_zero(request, &held, ledger.unshown(&uid)) {
+        // Released before: the present sequence is not before that of the release.
         let sequence = if booked { ledger.decide(vec![change]).await? } else { ledger.mark().await? };
         if !seeded::is(Bug::ReservationOutlivesRelease) {
             status.charge = Some(nothing(&request.spec.order.site, sequence));
@@ -202,10 +203,9 @@ async fn release(
     leave_review(context, request, Some(&written), &[]).await
 }
 
-/// Whether a request shows a charge of its own.
-fn shows_charge(request: &ResourceRequest) -> bool {
-    let charge = request.status.as_ref().and_then(|s| s.charge.as_ref());
-    charge.is_some_and(|c| !c.reserved.is_empty() || !c.granted.is_empty())
+/// The sequence of a decision that the request does not show, as far as the ledger knows.
+fn unshown(context: &Context, request: &ResourceRequest) -> Option<i64> {
+    context.ledger.site(&request.spec.order.site).ok()?.unshown(&request.uid()?)
 }
 
 /// Row 6 of the life cycle: the grant first, then one commit that moves the charge, then both statuses, then delivery.
