@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-mutants help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
+.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ prove-full: ## the same to the end: every plan, 2,000 pairs for each workload
 
 prove-mutants: ## the proof itself is tried: seeded bugs, each must be caught; ARGS="--mutants ZeroAssumed"
 	@tests/prove-mutants $(ARGS)
+
+prove-model: ## every state of ledger, lease, fence and revocation: 3 departments, 4 requests, 2 operators, 2 crashes, a pause
+	@tests/prove-model $(ARGS)
 
 prove-fuzz: ## what strangers can send, tried in masses: CASES=50000 of each target
 	@tests/prove-fuzz $(CASES)
