@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::base::{Base, World, on_paused_clock};
 use super::check::{self, Violation};
-use super::fault::{Counts, Gate};
-use super::plan::{Fault, Plan};
+use super::fault::{Counts, Gate, VERY_LATE};
+use super::plan::{Fault, Plan, WatchTrouble};
 use super::process::Operator;
 use super::stage::{Stage, counts};
 use super::workload::{self, Ends, Workload};
@@ -69,10 +69,8 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let mut violations = Vec::new();
     let script = async {
         (workload.play)(&stage).await?;
-        if plan.faults.iter().any(|f| matches!(f, Fault::Cut(..))) {
-            // Longer than the ways are cut.
-            tokio::time::sleep(QUIET).await;
-        }
+        // What is late must have come before quiet means anything.
+        tokio::time::sleep(plan.faults.iter().map(lasts).max().unwrap_or_default()).await;
         stage.quiet(QUIET).await
     };
     let played = tokio::select! {
@@ -94,7 +92,16 @@ async fn play(base: &Base, plan: &Plan, workload: Workload) -> Result<Report> {
     let came_to_rest = violations.is_empty();
     violations.extend(check::check(&before, &journal, came_to_rest));
     let operators = journal.iter().filter_map(|c| c.agent.strip_prefix("operator-")?.parse().ok()).max().unwrap_or(0);
-    Ok(Report { counts, operators, violations, end, journal })
+    Ok(Report { counts, operators, violations, journal, end })
+}
+
+/// How long a fault may still be felt after the script.
+const fn lasts(fault: &Fault) -> Duration {
+    match fault {
+        Fault::Cut(..) => QUIET,
+        Fault::Watch(_, WatchTrouble::Late | WatchTrouble::VeryLate) => VERY_LATE,
+        _ => Duration::ZERO,
+    }
 }
 
 /// I10: everything is listed and looked at anew, many times over, and nothing is written.

@@ -29,7 +29,7 @@ impl Weather {
     pub(super) fn cuts(self) -> bool {
         match self.now() {
             Some((Cut::Both, _)) => true,
-            Some((Cut::Flapping, passed)) => (passed.as_secs() as u128 / FLAP).is_multiple_of(2),
+            Some((Cut::Flapping, passed)) => (u128::from(passed.as_secs()) / FLAP).is_multiple_of(2),
             _ => false,
         }
     }
