@@ -31,7 +31,7 @@ fn decision(who: &str, stage: &str, round: i64, verdict: Verdict, at: &str) -> D
 /// A request of zhang, edited by zhao, at its second stage of two, which needs two people.
 fn judge(decisions: &[Decision], approvals: &[Approval]) -> Evaluation {
     let review: Review = serde_json::from_value(json!({
-        "orderDigest": "sha256:1", "round": 2,
+        "orderDigest": "sha256:1", "round": 2, "charge": {}, "policy": { "name": "p", "uid": "p-uid", "generation": 1 },
         "stages": [{ "name": "department", "quorum": 1 }, { "name": "technical", "quorum": 2 }]
     }))
     .unwrap();
