@@ -99,7 +99,7 @@ pub fn evaluate(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Evaluation {
     let mut sorted: Vec<&Candidate<'_>> = candidates.iter().filter(|c| !already_judged(case, c.approval)).collect();
     sorted.sort_by_key(|c| (created(c.approval), c.approval.metadata.name.clone()));
     let mut counted: Vec<Decision> = Vec::new();
-    let mut judgements = Vec::new();
+    let mut judgements = untold(case, candidates);
     let mut decided: Option<Outcome> = None;
     for candidate in sorted {
         let name = candidate.approval.metadata.name.clone().unwrap_or_default();
@@ -115,6 +115,18 @@ pub fn evaluate(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Evaluation {
     }
     let outcome = decided.unwrap_or_else(|| progress(case, &counted));
     Evaluation { counted, judgements, outcome }
+}
+
+/// Approvals that counted before and were not told so, for the answer to that write never came.
+fn untold(case: &Case<'_>, candidates: &[Candidate<'_>]) -> Vec<Judgement> {
+    let silent =
+        candidates.iter().map(|c| c.approval).filter(|a| a.status.as_ref().is_none_or(|s| s.conditions.is_empty()));
+    let told = silent.filter_map(|approval| {
+        let decision = case.decisions.iter().find(|d| Some(&d.uid) == approval.metadata.uid.as_ref())?;
+        let name = approval.metadata.name.clone().unwrap_or_default();
+        Some(Judgement { approval: name, reason: Reason::Counted, message: counts_as(decision) })
+    });
+    told.collect()
 }
 
 /// Why an approval does not count, and never will.

@@ -69,7 +69,6 @@ bugs! {
     RecreatedUnrecorded "what vanished is made again while the inventory still has its old UID";
     DriftNotRepaired "what others change at a site stays changed";
     FenceNotRaised "a new leader writes to a site without raising its fence";
-    FencedGoesOn "an operator that a fence kept out goes on as if the site were away";
     DecisionNameDrawn "the API draws the name of a decision anew at every call";
     CreatedUnderAnotherName "the API makes a request under another name when its own is taken";
 }

@@ -137,13 +137,13 @@ async fn site_failed(
     error: &SiteError,
     now: Timestamp,
 ) -> Outcome {
-    if error.is_fenced() && !seeded::is(Bug::FencedGoesOn) {
+    if error.is_fenced() {
         // A newer operator acts there. Whatever this one still says about the grant could only overwrite what that one knows.
         tracing::error!(site = held.spec.site, %error, "a newer operator has taken over; this one ends");
         context.ledger.lost.cancel();
         return Ok(Action::await_change());
     }
-    if error.is_transient() || (seeded::is(Bug::FencedGoesOn) && error.is_fenced()) {
+    if error.is_transient() {
         return not_reached(api, held, &error.to_string(), now).await;
     }
     context.events.warn(held, "Deliver", Reason::ApplyRefused.as_str(), &error.to_string());

@@ -11,6 +11,7 @@ use zhengyun_crds::request::AncestorEffect;
 use zhengyun_domain::amounts::Amounts;
 use zhengyun_domain::ledger::{Books, Change, Charge, Refusal};
 use zhengyun_domain::quota::QuotaLine;
+use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::tree::Tree;
 
 use super::journal::Unshown;
@@ -37,6 +38,7 @@ impl SiteLedger {
     /// When they are refused, or the ledger is busy or closed.
     pub async fn decide(&self, changes: Vec<Change>) -> Result<i64, LedgerError> {
         let (reply, answer) = oneshot::channel();
+        let early = if seeded::is(Bug::AcknowledgedBeforeShown) { changes.clone() } else { Vec::new() };
         let depth = self.metrics.queue_depth.get_or_create(&SiteLabel { site: self.site.clone() }).clone();
         depth.inc();
         let sent = self.queue.send(Command::Decide { changes, reply }).await;
@@ -45,6 +47,9 @@ impl SiteLedger {
             Err(_) => Err(self.closed()),
         };
         depth.dec();
+        for change in early {
+            self.acknowledge(&change.object.uid, result.clone().unwrap_or_default()).await;
+        }
         result
     }
 

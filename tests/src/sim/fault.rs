@@ -6,7 +6,7 @@ mod turns;
 mod watch;
 mod weather;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use answers::{refusal, truncated};
 pub use life::{Life, Role};
 use turns::{Turns, what};
+pub use watch::VERY_LATE;
 use weather::Weather;
 
 use super::plan::{Cut, Fault, Moment, Plan, Rate, Trouble, WatchTrouble};
@@ -34,7 +35,7 @@ pub const STANDSTILL: Duration = Duration::from_secs(30);
 const STRAGGLE: Duration = Duration::from_secs(25);
 
 /// More requests than any run sends that comes to an end, and longer than any takes on a real clock.
-const FLOOD: u64 = 40_000;
+const FLOOD: u64 = 12_000;
 const TOO_LONG: Duration = Duration::from_secs(120);
 
 /// What was sent so far, counted over all operators of a run.
@@ -48,6 +49,8 @@ pub struct Counts {
     pub calls: u64,
     /// Watches.
     pub watches: u64,
+    /// Which of the calls are writes.
+    pub writing: BTreeSet<u64>,
     /// How often the same was sent.
     alike: BTreeMap<String, u64>,
 }
@@ -131,6 +134,8 @@ impl Gate {
         let tries = query.split('&').any(|p| p.starts_with("dryRun="));
         let stores = request.method() != Method::GET && !tries && !path.ends_with("reviews");
         let write = stores.then(|| {
+            let call = counts.calls;
+            counts.writing.insert(call);
             counts.writes = counts.writes.saturating_add(1);
             counts.writes
         });

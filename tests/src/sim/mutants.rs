@@ -11,7 +11,8 @@ use zhengyun_domain::seeded::{self, Bug};
 use super::base::Base;
 use super::campaign::{Class, Failure, judge, plans};
 use super::check::INVARIANTS;
-use super::plan::Plan;
+use super::fault::Counts;
+use super::plan::{Fault, Plan, Trouble};
 use super::run::{End, run};
 use super::workload;
 
@@ -85,28 +86,29 @@ pub fn hunt(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Outcome> {
     outcome.control = outcome.hunts.iter().map(|hunt| hunt.played).max().unwrap_or_default();
     say(&format!("the same {} plans without a bug", outcome.control));
     let prefix = all.get(..outcome.control).unwrap_or(&all);
-    outcome.alarms = every_failure(&base, prefix, &calm, options.threads);
+    outcome.alarms = failures(&base, prefix, &calm, options.threads, false).into_values().collect();
     Ok(outcome)
 }
 
 /// Undisturbed ends, and plans to play: every workload undisturbed, then each class in turn, in an order drawn by what they are.
 fn spread(base: &Base, options: &Options) -> Result<(BTreeMap<String, End>, Vec<Plan>)> {
     let mut calm = BTreeMap::new();
-    let mut by_class: BTreeMap<Class, Vec<Plan>> = BTreeMap::new();
+    let mut by_turn: BTreeMap<(Class, Weight), Vec<Plan>> = BTreeMap::new();
     for workload in workload::ALL {
         let plan = Plan::calm(workload.name, options.seed);
         let report = run(base, &plan)?;
         let wrong: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
         ensure!(wrong.is_empty(), "{plan} fails without a bug: {}", wrong.join("\n"));
         for class in Class::ALL {
-            by_class.entry(class).or_default().extend(plans(class, &plan, &report.counts, 100));
+            for plan in plans(class, &plan, &report.counts, 100) {
+                by_turn.entry((class, weight(&plan, &report.counts))).or_default().push(plan);
+            }
         }
         calm.insert(workload.name.to_owned(), report.end);
     }
-    let mut all = by_class.remove(&Class::Calm).unwrap_or_default();
+    let mut all = by_turn.remove(&(Class::Calm, Weight::Usual)).unwrap_or_default();
     let mut turns: Vec<std::vec::IntoIter<Plan>> = Vec::new();
-    for class in Class::ALL {
-        let mut plans = by_class.remove(&class).unwrap_or_default();
+    for mut plans in by_turn.into_values() {
         plans.sort_by_cached_key(|plan| draw(&plan.to_string()));
         turns.push(plans.into_iter());
     }
@@ -119,6 +121,25 @@ fn spread(base: &Base, options: &Options) -> Result<(BTreeMap<String, End>, Vec<
     }
     all.truncate(options.plans);
     Ok((calm, all))
+}
+
+/// Plans of a class that take turns with the rest of it, for they are few and more telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Any.
+    Usual,
+    /// Something goes wrong with a write.
+    Write,
+    /// A write is not answered for long: everything else goes on meanwhile.
+    Standstill,
+}
+
+fn weight(plan: &Plan, counts: &Counts) -> Weight {
+    match plan.faults.as_slice() {
+        [Fault::Call(at, Trouble::Silence)] if counts.writing.contains(at) => Weight::Standstill,
+        [Fault::Call(at, _)] if counts.writing.contains(at) => Weight::Write,
+        _ => Weight::Usual,
+    }
 }
 
 fn draw(text: &str) -> u64 {
@@ -135,48 +156,40 @@ fn invariant(line: &str) -> String {
 
 /// The first plan of all that fails, and how many were played for it.
 fn first_failure(base: &Base, all: &[Plan], calm: &BTreeMap<String, End>, threads: usize) -> (usize, Option<Failure>) {
-    let (next, first) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let failures: Mutex<BTreeMap<usize, Failure>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(plan) = all.get(index).filter(|_| index < first.load(Ordering::Acquire)) else { return };
-                    let lines = judge(base, plan, calm);
-                    if !lines.is_empty() {
-                        first.fetch_min(index, Ordering::AcqRel);
-                        let failure = Failure { plan: plan.clone(), lines };
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).insert(index, failure);
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match failures.into_iter().next() {
+    match failures(base, all, calm, threads, true).into_iter().next() {
         Some((index, failure)) => (index.saturating_add(1), Some(failure)),
         None => (all.len(), None),
     }
 }
 
-fn every_failure(base: &Base, all: &[Plan], calm: &BTreeMap<String, End>, threads: usize) -> Vec<Failure> {
-    let next = AtomicUsize::new(0);
-    let failures: Mutex<BTreeMap<usize, Failure>> = Mutex::default();
+/// Plans that fail, by number; none behind the first of them is begun, if that one is enough.
+fn failures(
+    base: &Base,
+    all: &[Plan],
+    calm: &BTreeMap<String, End>,
+    threads: usize,
+    one_is_enough: bool,
+) -> BTreeMap<usize, Failure> {
+    let (next, end) = (AtomicUsize::new(0), AtomicUsize::new(all.len()));
+    let found: Mutex<BTreeMap<usize, Failure>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(plan) = all.get(index) else { return };
+                    let Some(plan) = all.get(index).filter(|_| index < end.load(Ordering::Acquire)) else { return };
                     let lines = judge(base, plan, calm);
-                    if !lines.is_empty() {
-                        let failure = Failure { plan: plan.clone(), lines };
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).insert(index, failure);
+                    if lines.is_empty() {
+                        continue;
                     }
+                    if one_is_enough {
+                        end.fetch_min(index, Ordering::AcqRel);
+                    }
+                    let failure = Failure { plan: plan.clone(), lines };
+                    found.lock().unwrap_or_else(PoisonError::into_inner).insert(index, failure);
                 }
             });
         }
     });
-    failures.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::base::{Base, World, on_paused_clock};
 use super::check::{self, Violation};
-use super::fault::{Counts, Gate};
+use super::fault::{Counts, Gate, VERY_LATE};
 use super::plan::{Fault, Plan, WatchTrouble};
 use super::process::Operator;
 use super::stage::{Stage, counts};
@@ -21,8 +21,6 @@ const LEASE: Duration = Duration::from_secs(17);
 /// After so long without a write it is quiet: longer than every timer but the regular look at grants.
 const QUIET: Duration = Duration::from_secs(95);
 
-/// Longer than a watch is late.
-const VERY_LATE: Duration = Duration::from_secs(700);
 /// How often everything is looked at anew at the end of an undisturbed run, and how far apart.
 const RESYNCS: u32 = 10;
 const RESYNC: Duration = Duration::from_secs(15);

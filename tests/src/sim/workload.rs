@@ -86,6 +86,7 @@ workloads! {
     "squatted" Exactly "somebody has the namespace's name already, and gives it up" sites::squatted;
     "squatted-end" Exactly "somebody has the namespace's name as the grant is revoked" sites::squatted_end;
     "drift" Exactly "somebody widens and deletes what was delivered" sites::drift;
+    "replaced" Exactly "somebody puts a policy of their own in the place of a delivered one, and takes it away" sites::replaced;
     "retained" Exactly "a volume outlives its claim, and an administrator removes it" sites::retained;
     "lost-key" Exactly "the site's credential is spoilt while a grant is revoked, and mended" sites::lost_key;
     "other-cluster" Exactly "another cluster answers for a site for a while" sites::other_cluster;

@@ -121,3 +121,12 @@ fn what_was_judged_is_not_judged_again() {
     .unwrap();
     assert_eq!(judge(&department(), &[judged_before]).judgements, []);
 }
+
+/// It counted, and the write that should have said so was not answered: the stage goes on, and the approval is still told.
+#[test]
+fn what_counted_before_and_was_not_told_is_told() {
+    let decisions = [decision("head", "department", 2, Verdict::Approve, "2026-03-02T07:00:00Z")];
+    let judged = judge(&decisions, &[approval("by-head", "head", "department", "Approve", "2026-03-02T07:00:00Z")]);
+    assert_eq!((reasons(&judged), judged.counted), (vec![Reason::Counted], vec![]));
+    assert_eq!(judged.outcome, Outcome::Waiting { missing: 2 });
+}

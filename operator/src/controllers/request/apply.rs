@@ -153,9 +153,6 @@ async fn reserve(
     };
     match decided {
         Ok(sequence) => {
-            if seeded::is(Bug::AcknowledgedBeforeShown) {
-                ledger.acknowledge(&uid, sequence).await;
-            }
             let status = entered(status, site, Some(sequence), &charge);
             replace_status(api, request, request.status.as_ref(), &status).await?;
             ledger.acknowledge(&uid, sequence).await;

@@ -95,7 +95,7 @@ pub(super) fn no_orphan(view: &View<'_>) -> Vec<String> {
     if listed { Vec::new() } else { vec!["it is delivered before it stands in the inventory".to_owned()] }
 }
 
-/// What the driver changes or removes carries a grant's label, or stands in a namespace that does.
+/// What the driver changes or removes carries a grant's label, or is a pod in a namespace that does.
 pub(super) fn nobody_elses(view: &View<'_>) -> Vec<String> {
     let key = &view.commit.key;
     let Some(before) = view.commit.before.as_ref().filter(|_| by_driver(view) && key.name != "zhengyun-fence") else {
@@ -107,7 +107,7 @@ pub(super) fn nobody_elses(view: &View<'_>) -> Vec<String> {
         namespace: String::new(),
         name: key.namespace.clone(),
     };
-    let around = view.before.get(&(view.commit.cluster.clone(), space));
+    let around = view.before.get(&(view.commit.cluster.clone(), space)).filter(|_| key.plural == "pods");
     let ours = !label(before, GRANT_UID).is_empty() || around.is_some_and(|space| !label(space, GRANT_UID).is_empty());
     if ours { Vec::new() } else { vec!["it is somebody else's".to_owned()] }
 }

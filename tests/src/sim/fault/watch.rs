@@ -15,6 +15,9 @@ use super::Line;
 use crate::apiserver::{Answer, AnswerBody, BoxError};
 use crate::sim::plan::WatchTrouble;
 
+/// How long the latest of watches shows nothing.
+pub const VERY_LATE: Duration = Duration::from_secs(600);
+
 impl Line {
     pub(super) async fn watch(self, at: u64, request: Request<Body>) -> Result<Answer, BoxError> {
         if self.is_cut() {
@@ -25,7 +28,7 @@ impl Line {
         let (head, body) = self.serve(request).await?.into_parts();
         let late = match trouble {
             Some(WatchTrouble::Late) => Duration::from_secs(60),
-            Some(WatchTrouble::VeryLate) => Duration::from_secs(600),
+            Some(WatchTrouble::VeryLate) => VERY_LATE,
             _ => Duration::ZERO,
         };
         let broken = matches!(trouble, Some(WatchTrouble::Dropped | WatchTrouble::Gone | WatchTrouble::Broken));

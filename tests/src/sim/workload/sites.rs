@@ -144,6 +144,36 @@ pub(super) async fn drift(stage: &Stage) -> Result<()> {
         .await
 }
 
+pub(super) async fn replaced(stage: &Stage) -> Result<()> {
+    served(stage, "space").await?;
+    let grant = stage.granted(HOME, "space", GrantPhase::InService).await?;
+    let space = namespace_of(&grant)?;
+    let site = stage.at(SITE)?;
+    let policy = |spec: Value| json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "zhengyun-default-deny", "namespace": space }, "spec": spec });
+    // Open to everybody, and done before anyone can look.
+    let open = policy(json!({ "podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"] }));
+    stage.cut(SITE, true)?;
+    stage.remove(&site, policy(json!({}))).await?;
+    crate::world::apply(&site, &[serde_json::from_value(open)?]).await?;
+    stage.cut(SITE, false)?;
+    stage
+        .until("the grant says that the policy is not ours", || {
+            let conditions = stage.grant(HOME, "space").and_then(|g| g.status).unwrap_or_default().conditions;
+            let said = conditions.iter().any(|c| c.reason == "ForeignObject");
+            if said { Ok(()) } else { Err(format!("{conditions:?}")) }
+        })
+        .await?;
+    stage.remove(&site, policy(json!({}))).await?;
+    stage
+        .until("the delivered policy back", || {
+            let all = stage.standing(SITE, "networkpolicies", &space).map_err(|e| e.to_string())?;
+            let ours = |o: &Value| o.pointer("/metadata/labels/zhengyun.io~1grant-uid").is_some();
+            let named = |o: &Value| o.pointer("/metadata/name") == Some(&json!("zhengyun-default-deny"));
+            if all.iter().any(|o| named(o) && ours(o)) { Ok(()) } else { Err(format!("{} others", all.len())) }
+        })
+        .await
+}
+
 pub(super) async fn retained(stage: &Stage) -> Result<()> {
     let wanted = lines(&json!([
         { "item": "block-volume", "name": "disk", "parameters": { "size": "1Gi", "storageClass": STORAGE_CLASS_RETAIN } }
