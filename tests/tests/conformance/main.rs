@@ -30,8 +30,8 @@ use ground::Ground;
 use play::Outcome;
 use step::Step;
 
-/// How often a sequence is begun anew because the real server was too busy.
-const ATTEMPTS: u32 = 4;
+/// How often a sequence is begun anew because the real server was too busy, each time after four times the pause.
+const ATTEMPTS: u32 = 5;
 
 /// Sequences that run at once: the real server is waited for most of the time.
 const AT_ONCE: usize = 16;
@@ -206,6 +206,7 @@ async fn play_one(ground: &Ground, which: Which) -> Result<Outcome> {
             Outcome::Busy(told) => {
                 eprintln!("{which}: the real server is busy: {told}");
                 busy = told;
+                tokio::time::sleep(Duration::from_secs(4_u64.pow(attempt))).await;
             }
             other => return Ok(other),
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::side::{Answer, Side, Told};
-use super::step::Step;
+use super::step::{Call, Step};
 
 /// What came of a sequence.
 #[derive(Debug)]
@@ -39,6 +39,36 @@ fn shows_everything() -> bool {
     ["ZHENGYUN_CONFORMANCE_SEED", "ZHENGYUN_CONFORMANCE_CASE"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
+/// Sends a request to both, which must answer alike; nothing but that they did, and with which code, or what came of the sequence.
+async fn ask(
+    (real, memory): (&mut Side, &mut Side),
+    call: &Call,
+    diverged: impl Fn(String, &Value, &Value) -> Outcome,
+) -> Result<Result<u16, Outcome>> {
+    let (on_real, on_memory) = (real.written(call), memory.written(call));
+    let r = match real.call(call).await {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Err(Outcome::Busy(format!("{error:#}")))),
+    };
+    let m = memory.call(call).await?;
+    if is_busy(&r) || (r.code == 504 && m.code != 504) {
+        return Ok(Err(Outcome::Busy(r.body.to_string())));
+    }
+    if shows_everything() {
+        eprintln!("{on_real}\n  {}: {}\n  {}: {}", r.code, r.body, m.code, m.body);
+    }
+    // What the real server's router says by itself is plain text.
+    let plain = r.body.is_string() && r.code >= 400;
+    if m.code == 501 || r.code != m.code || (!plain && r.shown != m.shown) {
+        let what = format!(
+            "{on_real}\n  in memory: {on_memory}\n  codes {} and {}\n  shown:  {}\n  and:    {}",
+            r.code, m.code, r.shown, m.shown
+        );
+        return Ok(Err(diverged(what, &r.body, &m.body)));
+    }
+    Ok(Ok(r.code))
+}
+
 /// Plays a sequence; `name` is how it is played again.
 pub(crate) async fn sequence((mut real, mut memory): (Side, Side), name: &str, steps: &[Step]) -> Result<Outcome> {
     let told = |at: usize, what: String, real: &Value, memory: &Value| {
@@ -50,33 +80,10 @@ pub(crate) async fn sequence((mut real, mut memory): (Side, Side), name: &str, s
     let mut answered = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         match step {
-            Step::Call(call) => {
-                let (on_real, on_memory) = (real.written(call), memory.written(call));
-                let r = match real.call(call).await {
-                    Ok(answer) => answer,
-                    Err(error) => return Ok(Outcome::Busy(format!("{error:#}"))),
-                };
-                let m = memory.call(call).await?;
-                if is_busy(&r) || (r.code == 504 && m.code != 504) {
-                    return Ok(Outcome::Busy(r.body.to_string()));
-                }
-                if shows_everything() {
-                    eprintln!("step {at}: {on_real}\n  {}: {}\n  {}: {}", r.code, r.body, m.code, m.body);
-                }
-                if m.code == 501 {
-                    return Ok(told(at, on_memory, &r.body, &m.body));
-                }
-                // What the real server's router says by itself is plain text.
-                let plain = r.body.is_string() && r.code >= 400;
-                if r.code != m.code || (!plain && r.shown != m.shown) {
-                    let what = format!(
-                        "{on_real}\n  in memory: {on_memory}\n  codes {} and {}\n  shown:  {}\n  and:    {}",
-                        r.code, m.code, r.shown, m.shown
-                    );
-                    return Ok(told(at, what, &r.body, &m.body));
-                }
-                answered.push((call.sort(), r.code));
-            }
+            Step::Call(call) => match ask((&mut real, &mut memory), call, |what, r, m| told(at, what, r, m)).await? {
+                Ok(code) => answered.push((call.sort(), code)),
+                Err(outcome) => return Ok(outcome),
+            },
             Step::Watch(watch) => {
                 if let Err(error) = real.watch(watch).await {
                     return Ok(Outcome::Busy(format!("{error:#}")));
@@ -89,10 +96,11 @@ pub(crate) async fn sequence((mut real, mut memory): (Side, Side), name: &str, s
     for (which, (at, sentinel)) in sentinels.iter().enumerate() {
         let mut until = None;
         if let Some(sentinel) = sentinel {
-            // Who cannot be made says nothing about the watch.
-            let (r, m) = (real.call(sentinel).await?, memory.call(sentinel).await?);
-            if r.code == 201 && m.code == 201 {
-                until = sentinel.object().rsplit('/').next().map(str::to_owned);
+            match ask((&mut real, &mut memory), sentinel, |what, r, m| told(*at, what, r, m)).await? {
+                Ok(201) => until = sentinel.object().rsplit('/').next().map(str::to_owned),
+                // Who cannot be made says nothing about the watch.
+                Ok(_) => {}
+                Err(outcome) => return Ok(outcome),
             }
         }
         let in_memory = hear(&mut memory, which, until.as_deref(), 0, QUIET.1).await;
