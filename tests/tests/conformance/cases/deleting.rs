@@ -99,8 +99,8 @@ pub(super) fn cases(attempt: u32) -> Vec<Case> {
                 ),
                 delete(&place.path("ConfigMap", "a"), Value::Null),
                 put_changed(&format!("{space}/finalize"), json!({ "spec": { "finalizers": [] } })),
+                // What is made now is refused with 403 until the real server's admission has heard that it is gone.
                 read(&space),
-                place.create("ConfigMap", "c", &json!({})),
             ])
         }),
         case(attempt, "a-namespace-without-finalizers-goes-at-once", |place| {
