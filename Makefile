@@ -6,10 +6,10 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz demo demo-down lab-up lab-down lab-status figures bench bench-peers
+.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz prove-conformance demo demo-down lab-up lab-down lab-status figures bench bench-peers
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## prints, and as root installs, the system packages
 	@tests/lab/deps
@@ -48,6 +48,9 @@ prove-model: ## every state of ledger, lease, fence and revocation: 3 department
 
 prove-fuzz: ## what strangers can send, tried in masses: CASES=50000 of each target
 	@tests/prove-fuzz $(CASES)
+
+prove-conformance: ## 10,000 random sequences, in memory as on a real API server; SEQUENCES=300, REPLAY=SEED
+	@tests/prove-conformance $(if $(REPLAY),--replay $(REPLAY),$(SEQUENCES)) $(ARGS)
 
 demo: ## the story on real data: two sites, real people, from request to zero
 	@tests/demo

@@ -35,6 +35,8 @@ mod hub_books;
 mod hub_namespaces;
 #[path = "admission/hub_requests.rs"]
 mod hub_requests;
+#[path = "apiserver_schema/matching.rs"]
+mod matching;
 #[path = "admission/objects.rs"]
 mod objects;
 #[path = "admission/site_driver.rs"]

@@ -70,6 +70,20 @@ pub struct Denied {
     pub message: String,
 }
 
+/// What no policy judges: the objects that configure policies, and questions that are stored nowhere.
+const EXCLUDED: &[(&str, &str)] = &[
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+];
+
 /// A policy's use.
 #[derive(Debug)]
 struct Binding {
@@ -117,8 +131,7 @@ impl Policies {
     /// # Errors
     /// The refusal.
     pub fn check(&self, request: &Admission<'_>) -> Result<(), Denied> {
-        if request.group == "admissionregistration.k8s.io" {
-            // Policies do not judge the objects that configure admission.
+        if EXCLUDED.iter().any(|(group, resource)| *group == request.group && *resource == request.resource) {
             return Ok(());
         }
         for policy in &self.policies {

@@ -66,17 +66,37 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
-    /// What is wrong with an object of a kind; `told` is how the kind is called.
-    pub(crate) fn invalid(kind: &KindInfo, told: &str, name: &str, causes: &[Cause]) -> Self {
-        Self::faulty(&kind.group, told, name, causes)
+    /// What went wrong within the server.
+    pub(crate) fn internal(told: &str) -> Self {
+        let mut refusal = Self::new(500, "InternalError", format!("Internal error occurred: {told}"));
+        refusal.details = json!({ "causes": [{ "message": told }] });
+        refusal
+    }
+
+    /// A revision that was never made. The real server waits a little for it before it says so.
+    pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
+        let told = format!("Too large resource version: {asked}, current: {current}");
+        let mut refusal = Self::new(504, "Timeout", told);
+        refusal.details =
+            json!({ "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }] });
+        refusal
+    }
+
+    pub(crate) fn unsupported_media_type(kind: &KindInfo) -> Self {
+        let mut refusal = Self::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format");
+        if kind.schema.is_none() {
+            refusal.details = json!({});
+        }
+        refusal
     }
 
     /// What is wrong with the options of a request.
     pub(crate) fn invalid_options(options: &str, causes: &[Cause]) -> Self {
-        Self::faulty("meta.k8s.io", options, "", causes)
+        Self::invalid("meta.k8s.io", options, "", causes)
     }
 
-    fn faulty(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+    /// What is wrong with an object.
+    pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let said: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         let said = if said.len() == 1 { said.concat() } else { format!("[{}]", said.join(", ")) };
         let mut refusal = Self::new(422, "Invalid", format!("{kind}{} \"{name}\" is invalid: {said}", dotted(group)));

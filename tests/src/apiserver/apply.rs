@@ -12,6 +12,8 @@ use super::kinds::KindInfo;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ownership {
     managers: BTreeMap<Manager, Fields>,
+    /// What an apply left in the store that is not shown: empty maps, nulls. The next write drops it, and is a write for that.
+    pub(crate) unseen: Value,
 }
 
 /// Somebody who owns fields: a name, and in which way.
@@ -66,6 +68,7 @@ fn not_nobodys(fields: &mut Fields) {
 impl Ownership {
     /// Notes an ordinary write: what it changed is its manager's now. `before` is none for a new object.
     pub(crate) fn wrote(&mut self, kind: &KindInfo, manager: &Manager, before: Option<&Value>, after: &Value) {
+        self.unseen = Value::Null;
         if self.managers.is_empty() && before.is_some() {
             // Nobody began to count.
             return;

@@ -51,10 +51,23 @@ impl Query {
     }
 
     pub(crate) fn says(&self, key: &str) -> bool {
-        matches!(self.get(key), Some("true" | "1"))
+        // As the real server reads it: whatever is not false is true.
+        self.0.get(key).is_some_and(|v| v != "0" && !v.eq_ignore_ascii_case("false"))
     }
 
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Refusal> {
+        self.get(key).map(|v| v.parse().map_err(|_| Refusal::bad(format!("{key}: {v:?} is no number")))).transpose()
+    }
+
+    /// The revision that is asked for.
+    pub(crate) fn version(&self) -> Result<Option<u64>, String> {
+        let wrong = |v: &str| {
+            format!("resourceVersion: Invalid value: {v:?}: strconv.ParseUint: parsing {v:?}: invalid syntax")
+        };
+        self.get("resourceVersion").map(|v| v.parse().map_err(|_| wrong(v))).transpose()
+    }
+
+    pub(crate) fn whole(&self, key: &str) -> Result<Option<i64>, Refusal> {
         self.get(key).map(|v| v.parse().map_err(|_| Refusal::bad(format!("{key}: {v:?} is no number")))).transpose()
     }
 
@@ -77,6 +90,32 @@ impl Query {
             }
         }
         if causes.is_empty() { Ok(()) } else { Err(Refusal::invalid_options(kind, &causes)) }
+    }
+
+    /// Checks how a list says of which revision it is to be.
+    pub(crate) fn list_options(&self) -> Result<(), Refusal> {
+        let mut causes = Vec::new();
+        let mut forbidden = |field: &str, told: &str| {
+            causes.push(cause(field, "FieldValueForbidden", &format!("Forbidden: {field} is forbidden {told}")));
+        };
+        let version = self.get("resourceVersion");
+        let said = self.get("resourceVersionMatch");
+        if said.is_some() && version.is_none() {
+            forbidden("resourceVersionMatch", "unless resourceVersion is provided");
+        }
+        if said.is_some() && self.get("continue").is_some() {
+            forbidden("resourceVersionMatch", "when continue is provided");
+        }
+        if said == Some("Exact") && version == Some("0") {
+            forbidden("resourceVersionMatch", "for resourceVersion \"0\"");
+        }
+        if self.get("sendInitialEvents").is_some() {
+            forbidden("sendInitialEvents", "for list");
+        }
+        if !matches!(said, None | Some("Exact" | "NotOlderThan")) {
+            causes.push(cause("resourceVersionMatch", "FieldValueNotSupported", "Unsupported value"));
+        }
+        if causes.is_empty() { Ok(()) } else { Err(Refusal::invalid_options("ListOptions", &causes)) }
     }
 
     /// Checks the options that patches have beside.

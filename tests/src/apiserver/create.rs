@@ -27,16 +27,16 @@ impl Write<'_> {
         meta::unite_owners(&mut object);
         let mut ownership = Ownership::default();
         ownership.wrote(self.kind, &self.manager(false), None, &object);
-        self.add(state, object, ownership, true)
+        self.add(state, object, ownership, Source::Body)
     }
 
-    /// Adds an object that was read. `posted` objects may not say a revision.
+    /// Adds an object that was read. One that is posted may not say a revision.
     pub(super) fn add(
         &self,
         state: &mut State,
         mut object: Value,
-        ownership: Ownership,
-        posted: bool,
+        mut ownership: Ownership,
+        from: Source,
     ) -> Result<Arc<Value>, Refusal> {
         self.namespace_takes(state, text(&object, "/metadata/name"))?;
         let mut name = text(&object, "/metadata/name").to_owned();
@@ -60,8 +60,11 @@ impl Write<'_> {
         }
         defaults::created(state, self.kind, &mut object);
         self.validate(&object, None)?;
+        self.as_stored(&mut object, from, &mut ownership);
         self.admit(state, "CREATE", &name, (Some(&object), None), None)?;
-        if !self.dry_run && posted && !matches!(text(&object, "/metadata/resourceVersion"), "" | "0") {
+        let version = text(&object, "/metadata/resourceVersion").parse::<u64>();
+        let posted = from == Source::Body && self.place.name.is_empty();
+        if !self.dry_run && posted && version.is_ok_and(|version| version != 0) {
             return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         if state.get(&key).is_some() {

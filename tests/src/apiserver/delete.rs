@@ -39,7 +39,8 @@ impl Write<'_> {
         }
         self.admit(state, "DELETE", name, (None, Some(&live)), Some(options))?;
         let by = Writer { guarded: wanted("/preconditions/uid").is_some(), ..self.writer() };
-        if waits_for_nobody(&live) {
+        // A namespace is marked first, whoever it waits for.
+        if waits_for_nobody(&live) && (!namespace || is_deleting(&live)) {
             if self.dry_run {
                 return Ok(Deleted::Gone(live));
             }
@@ -62,6 +63,9 @@ impl Write<'_> {
         }
         if self.dry_run {
             return Ok(Deleted::Waiting(Arc::new(marked)));
+        }
+        if let Some(ownership) = state.ownership.get_mut(&key) {
+            ownership.unseen = Value::Null;
         }
         Ok(Deleted::Waiting(state.commit(&key, Verb::Update, marked, &by)))
     }
@@ -87,6 +91,20 @@ impl Write<'_> {
 }
 
 fn options_are_good(options: &Value) -> Result<(), Refusal> {
+    let types: [(&str, fn(&Value) -> bool); 7] = [
+        ("/kind", |v| v == "DeleteOptions" || v == ""),
+        ("/gracePeriodSeconds", Value::is_i64),
+        ("/orphanDependents", Value::is_boolean),
+        ("/propagationPolicy", Value::is_string),
+        ("/dryRun", |v| v.as_array().is_some_and(|d| d.iter().all(Value::is_string))),
+        ("/preconditions/uid", Value::is_string),
+        ("/preconditions/resourceVersion", Value::is_string),
+    ];
+    for (pointer, fits) in types {
+        if options.pointer(pointer).is_some_and(|v| !v.is_null() && !fits(v)) {
+            return Err(Refusal::bad(format!("DeleteOptions cannot be read: {pointer}")));
+        }
+    }
     let mut causes = Vec::new();
     let mut unsupported = |field: &str, value: &str| {
         causes.push(Cause {

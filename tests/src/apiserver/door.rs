@@ -160,6 +160,10 @@ impl Service {
                 Ok(answer::json(200, &listed))
             }
             (&Method::GET, false) => {
+                let asked = query.version().map_err(|told| Refusal::new(500, "", told))?;
+                if let Some(asked) = asked.filter(|asked| *asked > state.revision) {
+                    return Err(Refusal::too_large_version(asked, state.revision));
+                }
                 let found = state.get(&Key::of(&kind, &place.namespace, &place.name));
                 found.map(|object| shown(200, object)).ok_or_else(|| Refusal::not_found(&kind, &place.name))
             }
@@ -173,10 +177,10 @@ impl Service {
                 Ok(shown(if made { 201 } else { 200 }, &object))
             }
             (&Method::PATCH, false) => {
-                let how = patch_kind(head, query)?;
+                let how = patch_kind(head, query, &kind)?;
                 query.options("PatchOptions")?;
                 query.patch_options(matches!(how, PatchKind::Apply { .. }))?;
-                let (made, object) = write.patch(&mut state, how, &parsed(body)?)?;
+                let (made, object) = write.patch(&mut state, how, body)?;
                 Ok(shown(if made { 201 } else { 200 }, &object))
             }
             (&Method::DELETE, false) => {
@@ -215,20 +219,23 @@ fn parsed(body: &[u8]) -> Result<Value, Refusal> {
     let parsed: Value = serde_json::from_slice(body).map_err(|error| {
         Refusal::bad(format!("the object provided is unrecognized (must be of type JSON): {error}"))
     })?;
-    if parsed.is_object() || parsed.is_array() {
+    if parsed.is_object() || parsed.is_array() || parsed.is_null() {
         Ok(parsed)
     } else {
         Err(Refusal::bad("the object provided is no object"))
     }
 }
 
-fn patch_kind(head: &http::request::Parts, query: &Query) -> Result<PatchKind, Refusal> {
+fn patch_kind(head: &http::request::Parts, query: &Query, kind: &KindInfo) -> Result<PatchKind, Refusal> {
     let content = head.headers.get(CONTENT_TYPE).and_then(|c| c.to_str().ok()).unwrap_or_default();
     match content.split(';').next().unwrap_or_default() {
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/json-patch+json" => Ok(PatchKind::Json),
         "application/apply-patch+yaml" => Ok(PatchKind::Apply { force: query.says("force") }),
-        other => Err(Refusal::not_modelled(&format!("patches of type {other:?}"))),
+        strategic @ "application/strategic-merge-patch+json" if kind.schema.is_none() => {
+            Err(Refusal::not_modelled(&format!("patches of type {strategic:?}")))
+        }
+        _ => Err(Refusal::unsupported_media_type(kind)),
     }
 }
 

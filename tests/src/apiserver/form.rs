@@ -30,6 +30,8 @@ enum Type {
     Bytes,
     /// A time to the microsecond.
     Time,
+    /// A time to the second, null if there is none.
+    Second,
     MapOf(&'static Self),
     ListOf(&'static Self),
     Fields(&'static [(&'static str, Self)]),
@@ -38,7 +40,7 @@ enum Type {
 const CONDITION: Type = Type::Fields(&[
     ("type", Type::Text),
     ("status", Type::Text),
-    ("lastTransitionTime", Type::Text),
+    ("lastTransitionTime", Type::Second),
     ("reason", Type::Text),
     ("message", Type::Text),
 ]);
@@ -238,6 +240,9 @@ fn take(
             map.remove(&name);
         }
     }
+    for (name, _) in fields.iter().filter(|(_, of)| matches!(of, Type::Second)) {
+        map.entry(*name).or_insert(Value::Null);
+    }
     Ok(())
 }
 
@@ -257,6 +262,13 @@ fn fit(of: Type, value: &mut Value, at: &str, unknown: &mut Vec<String>) -> Resu
         (Type::Time, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(time) => {
                 *text = time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+                true
+            }
+            Err(_) => false,
+        },
+        (Type::Second, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+            Ok(time) => {
+                *text = super::write::stamp(time);
                 true
             }
             Err(_) => false,

@@ -133,7 +133,9 @@ fn as_controller<T>(
 
 fn patch(server: &Inner, key: &Key, part: &str, controller: &str, patch: &Value) {
     // Gone or changed meanwhile: then there is another event to act on.
-    as_controller(server, key, part, controller, |state, write| write.patch(state, PatchKind::Merge, patch).is_ok());
+    as_controller(server, key, part, controller, |state, write| {
+        write.patch(state, PatchKind::Merge, patch.to_string().as_bytes()).is_ok()
+    });
 }
 
 fn delete(server: &Inner, key: &Key, uid: &str, controller: &str) -> Option<String> {

@@ -128,7 +128,7 @@ const BUILT_IN: &[Row] = &[
 
 fn selectable(group: &str, plural: &str) -> BTreeMap<String, String> {
     let fields: &[(&str, &str)] = match (group, plural) {
-        ("", "namespaces") => &[("status.phase", "/status/phase"), ("name", "/metadata/name")],
+        ("", "namespaces") => &[("status.phase", "/status/phase")],
         ("", "secrets") => &[("type", "/type")],
         _ => &[],
     };

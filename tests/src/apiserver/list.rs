@@ -31,9 +31,27 @@ pub(crate) fn list(
     metadata_only: bool,
 ) -> Result<Value, Refusal> {
     let selector = Selector::of(query.get("labelSelector"), query.get("fieldSelector"), kind)?;
-    let limit = query.number("limit")?.filter(|l| *l > 0).and_then(|l| usize::try_from(l).ok());
+    query.list_options()?;
+    let told = |told: String| Refusal::bad(format!("invalid resource version: {told}"));
+    let asked = query.version().map_err(told)?;
+    let limit = query.whole("limit")?.filter(|l| *l > 0).and_then(|l| usize::try_from(l).ok());
+    if let Some(asked) = asked.filter(|_| query.get("continue").is_none()) {
+        if asked > state.revision {
+            return Err(Refusal::too_large_version(asked, state.revision));
+        }
+        let exact = match query.get("resourceVersionMatch") {
+            None => limit.is_some() && asked > 0,
+            Some(said) => said == "Exact",
+        };
+        if exact && asked < state.revision {
+            return Err(Refusal::not_modelled("lists of what there was"));
+        }
+    }
     let (revision, all) = match query.get("continue") {
         Some(token) => {
+            if asked.is_some_and(|asked| asked > 0) {
+                return Err(Refusal::bad("specifying resource version is not allowed when using continue"));
+            }
             let snapshot = snapshots.get(token).ok_or_else(|| unknown_token(token))?;
             (snapshot.revision, snapshot.rest.clone())
         }

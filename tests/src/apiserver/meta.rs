@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
+use super::form::Form;
 use super::kinds::KindInfo;
 use super::schema::{Cause, check_metadata};
 use super::write::text;
@@ -17,7 +18,7 @@ enum Type {
     Texts,
     TextMap,
     Owners,
-    Ignored,
+    Managers,
 }
 
 const FIELDS: &[(&str, Type)] = &[
@@ -35,7 +36,7 @@ const FIELDS: &[(&str, Type)] = &[
     ("annotations", Type::TextMap),
     ("ownerReferences", Type::Owners),
     ("finalizers", Type::Texts),
-    ("managedFields", Type::Ignored),
+    ("managedFields", Type::Managers),
 ];
 
 const OWNER: &[(&str, Type)] = &[
@@ -75,7 +76,7 @@ pub(crate) fn read(object: &mut Value) -> Result<Vec<String>, String> {
             Value::Array(items) => items.is_empty(),
             _ => zero,
         };
-        if empty || matches!(of, Type::Ignored) {
+        if empty || matches!(of, Type::Managers) {
             metadata.remove(&name);
         }
     }
@@ -84,7 +85,7 @@ pub(crate) fn read(object: &mut Value) -> Result<Vec<String>, String> {
 
 fn fit(of: Type, value: &mut Value, at: &str, unknown: &mut Vec<String>) -> Result<(), String> {
     let fits = match (of, &mut *value) {
-        (Type::Text, Value::String(_)) | (Type::Flag, Value::Bool(_)) | (Type::Ignored, _) => true,
+        (Type::Text, Value::String(_)) | (Type::Flag, Value::Bool(_)) => true,
         (Type::Number, Value::Number(number)) => number.as_i64().is_some(),
         (Type::Time, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(time) => {
@@ -101,6 +102,7 @@ fn fit(of: Type, value: &mut Value, at: &str, unknown: &mut Vec<String>) -> Resu
             value.is_string()
         }),
         (Type::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
+        (Type::Managers, Value::Array(items)) => items.iter().all(|item| item.is_object() || item.is_null()),
         (Type::Owners, Value::Array(items)) => {
             for (index, item) in items.iter_mut().enumerate() {
                 owner(item, &format!("{at}[{index}]"), unknown)?;
@@ -131,6 +133,19 @@ fn owner(item: &mut Value, at: &str, unknown: &mut Vec<String>) -> Result<(), St
         map.entry(*name).or_insert(json!(""));
     }
     Ok(())
+}
+
+/// Fields of an object's metadata that there is nothing in; null if there are none.
+pub(crate) fn empty_fields(object: &Value) -> Value {
+    let fields = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    };
+    let found: Vec<(&String, &Value)> = fields.filter(|(_, value)| empty(value)).collect();
+    if found.is_empty() { Value::Null } else { json!(found) }
 }
 
 /// Sets a field of an object's metadata.
@@ -208,12 +223,19 @@ pub(crate) fn validate(kind: &KindInfo, object: &Value, old: Option<&Value>) -> 
         // RBAC names are path segments, not domain names.
         causes.retain(|cause| cause.field != "metadata.name");
     }
-    if kind.group.is_empty() && kind.plural == "namespaces" && (name.len() > 63 || name.contains('.')) {
-        causes.push(invalid(
-            "name",
-            name,
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'",
-        ));
+    if kind.form == Some(Form::Namespace) {
+        let told = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
+        let prefix = text(object, "/metadata/generateName");
+        // Of a prefix that ends in a dash, the real server does not look at what is before it either.
+        let looked_at = prefix.strip_suffix('-').map(|rest| {
+            let mut rest = rest.chars();
+            rest.next_back();
+            rest.as_str()
+        });
+        let prefix = looked_at.unwrap_or(prefix);
+        let labels = [("name", name), ("generateName", prefix)].into_iter();
+        let wrong = labels.filter(|(_, label)| label.len() > 63 || label.contains('.'));
+        causes.extend(wrong.map(|(field, label)| invalid(field, label, told)));
     }
     if kind.schema.is_none() && kind.group != "coordination.k8s.io" {
         causes.extend(known_finalizers(object));

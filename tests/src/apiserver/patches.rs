@@ -43,6 +43,9 @@ fn without_nulls(value: &Value) -> Value {
 
 /// Applies a JSON patch.
 pub(crate) fn json_patch(object: &Value, patch: &Value) -> Result<Value, Refusal> {
+    if patch.is_null() {
+        return Ok(object.clone());
+    }
     let operations: Option<Vec<&Map<String, Value>>> =
         patch.as_array().and_then(|list| list.iter().map(Value::as_object).collect());
     let operations = operations.ok_or_else(|| Refusal::bad("json: cannot unmarshal the patch"))?;

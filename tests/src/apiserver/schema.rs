@@ -82,6 +82,16 @@ impl Schema {
         prepare::prepare(object, &self.0.root);
     }
 
+    /// Sets defaults, and nothing else.
+    pub(crate) fn set_defaults(&self, object: &mut Value) {
+        prepare::set_defaults(object, &self.0.root);
+    }
+
+    /// Takes away what the schema does not know, and nothing else.
+    pub(crate) fn prune(&self, object: &mut Value) {
+        prepare::prune(object, Some(&self.0.root));
+    }
+
     /// What is wrong with an object: on its own at its creation, or as the successor of another.
     ///
     /// The causes are in the order in which the API server finds them, but for fields of one object, which it visits in no fixed

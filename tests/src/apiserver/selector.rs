@@ -1,5 +1,7 @@
 //! Label and field selectors.
 
+mod labels;
+
 use serde_json::Value;
 
 use super::answer::Refusal;
@@ -8,23 +10,13 @@ use super::kinds::KindInfo;
 /// What a list or a watch is limited to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
-    labels: Vec<Term>,
+    labels: Vec<labels::Term>,
     fields: Vec<(String, bool, String)>,
-}
-
-#[derive(Clone, Debug)]
-enum Term {
-    Is(String, String),
-    IsNot(String, String),
-    Among(String, Vec<String>),
-    NotAmong(String, Vec<String>),
-    Has(String),
-    HasNot(String),
 }
 
 impl Selector {
     pub(crate) fn of(labels: Option<&str>, fields: Option<&str>, kind: &KindInfo) -> Result<Self, Refusal> {
-        let labels = labels.map(terms).transpose()?.unwrap_or_default();
+        let labels = labels.map(labels::parse).transpose().map_err(Refusal::bad)?.unwrap_or_default();
         let mut wanted = Vec::new();
         for term in fields.unwrap_or_default().split(',').filter(|t| !t.is_empty()) {
             let (path, is, value) = if let Some((path, value)) = term.split_once("!=") {
@@ -58,16 +50,7 @@ impl Selector {
 
     pub(crate) fn takes(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels");
-        let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
-        let by_label = self.labels.iter().all(|term| match term {
-            Term::Is(key, value) => label(key) == Some(value),
-            Term::IsNot(key, value) => label(key) != Some(value),
-            Term::Among(key, values) => label(key).is_some_and(|l| values.iter().any(|v| v == l)),
-            Term::NotAmong(key, values) => label(key).is_none_or(|l| values.iter().all(|v| v != l)),
-            Term::Has(key) => label(key).is_some(),
-            Term::HasNot(key) => label(key).is_none(),
-        });
-        by_label
+        self.labels.iter().all(|term| term.takes(labels))
             && self.fields.iter().all(|(pointer, is, value)| {
                 let found = match object.pointer(pointer) {
                     Some(Value::String(text)) => text.clone(),
@@ -77,51 +60,4 @@ impl Selector {
                 (found == *value) == *is
             })
     }
-}
-
-fn terms(text: &str) -> Result<Vec<Term>, Refusal> {
-    let mut terms = Vec::new();
-    for part in parts(text) {
-        let part = part.trim();
-        if part.is_empty() {
-            continue;
-        }
-        let set = |rest: &str| -> Vec<String> {
-            rest.trim().trim_start_matches('(').trim_end_matches(')').split(',').map(|v| v.trim().to_owned()).collect()
-        };
-        terms.push(if let Some((key, rest)) = part.split_once(" notin ") {
-            Term::NotAmong(key.trim().to_owned(), set(rest))
-        } else if let Some((key, rest)) = part.split_once(" in ") {
-            Term::Among(key.trim().to_owned(), set(rest))
-        } else if let Some((key, value)) = part.split_once("!=") {
-            Term::IsNot(key.trim().to_owned(), value.trim().to_owned())
-        } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-            Term::Is(key.trim().to_owned(), value.trim().to_owned())
-        } else if let Some(key) = part.strip_prefix('!') {
-            Term::HasNot(key.trim().to_owned())
-        } else if part.contains(' ') || part.contains('(') {
-            return Err(Refusal::bad(format!("unable to parse requirement: {part:?}")));
-        } else {
-            Term::Has(part.to_owned())
-        });
-    }
-    Ok(terms)
-}
-
-/// Splits at commas outside parentheses.
-fn parts(text: &str) -> Vec<&str> {
-    let (mut depth, mut from, mut found) = (0_u32, 0, Vec::new());
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth = depth.saturating_add(1),
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                found.push(text.get(from..at).unwrap_or_default());
-                from = at.saturating_add(1);
-            }
-            _ => {}
-        }
-    }
-    found.push(text.get(from..).unwrap_or_default());
-    found
 }

@@ -24,6 +24,7 @@ const CHANGED: &str = "the object has been modified; please apply your changes t
 impl Write<'_> {
     /// Replaces an object, or its status. Says whether it was made.
     pub(crate) fn replace(&self, state: &mut State, body: Value) -> Result<(bool, Arc<Value>), Refusal> {
+        let forgets = self.forgets_owners(&body);
         let mut wanted = self.read(body, Source::Body)?;
         self.belongs(&mut wanted)?;
         let name = &self.place.name;
@@ -41,20 +42,26 @@ impl Write<'_> {
         let Some(live) = live else {
             let mut ownership = Ownership::default();
             ownership.wrote(self.kind, &self.manager(false), None, &wanted);
-            return self.add(state, wanted, ownership, false).map(|made| (true, made));
+            return self.add(state, wanted, ownership, Source::Body).map(|made| (true, made));
         };
-        let mut ownership = state.ownership.get(&self.key(name)).cloned().unwrap_or_default();
+        let mut ownership = state.ownership.get(&self.key(name)).cloned().filter(|_| !forgets).unwrap_or_default();
         ownership.wrote(self.kind, &self.manager(false), Some(&live), &wanted);
-        self.change(state, &live, wanted, ownership).map(|changed| (false, changed))
+        self.change(state, &live, wanted, ownership, Source::Body).map(|changed| (false, changed))
+    }
+
+    /// Whether an object says that nobody owns any of its fields.
+    fn forgets_owners(&self, object: &Value) -> bool {
+        let said = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        self.place.part.is_empty()
+            && said.is_some_and(|said| match said.as_slice() {
+                [] => true,
+                [only] => only.as_object().is_none_or(Map::is_empty),
+                _ => false,
+            })
     }
 
     /// Patches an object, or its status. Says whether it was made.
-    pub(crate) fn patch(
-        &self,
-        state: &mut State,
-        how: PatchKind,
-        patch: &Value,
-    ) -> Result<(bool, Arc<Value>), Refusal> {
+    pub(crate) fn patch(&self, state: &mut State, how: PatchKind, patch: &[u8]) -> Result<(bool, Arc<Value>), Refusal> {
         let name = &self.place.name;
         let key = self.key(name);
         let live = state.get(&key).cloned();
@@ -63,15 +70,26 @@ impl Write<'_> {
             if live.is_none() && !self.place.part.is_empty() {
                 return Err(Refusal::not_found(self.kind, name));
             }
-            return self.apply(state, live, ownership, force, patch);
+            let patch = match serde_json::from_slice(patch) {
+                Ok(patch @ Value::Object(_)) => patch,
+                Ok(Value::Null) => json!({}),
+                _ if patch.iter().all(u8::is_ascii_whitespace) => json!({}),
+                _ => return Err(Refusal::bad("error decoding YAML")),
+            };
+            return self.apply(state, live, ownership, force, &patch);
         }
         let live = live.ok_or_else(|| Refusal::not_found(self.kind, name))?;
+        let patch: Value =
+            serde_json::from_slice(patch).map_err(|error| Refusal::bad(format!("error decoding patch: {error}")))?;
         let patched =
-            if how == PatchKind::Merge { patches::merge(&live, patch)? } else { patches::json_patch(&live, patch)? };
+            if how == PatchKind::Merge { patches::merge(&live, &patch)? } else { patches::json_patch(&live, &patch)? };
+        if self.forgets_owners(&patched) {
+            ownership = Ownership::default();
+        }
         let mut wanted = self.read(patched, Source::Patched)?;
         ownership.wrote(self.kind, &self.manager(false), Some(&live), &wanted);
         self.belongs(&mut wanted)?;
-        self.change(state, &live, wanted, ownership).map(|changed| (false, changed))
+        self.change(state, &live, wanted, ownership, Source::Patched).map(|changed| (false, changed))
     }
 
     fn apply(
@@ -89,10 +107,12 @@ impl Write<'_> {
                 self.kind.api_version()
             )));
         }
-        if !patch.pointer("/metadata/managedFields").is_none_or(Value::is_null) {
+        if patch.pointer("/metadata/managedFields").is_some_and(Value::is_array) {
             return Err(Refusal::bad("metadata.managedFields must be nil"));
         }
         let merged = ownership.apply(self.kind, &self.manager(true), force, live.as_deref(), patch)?;
+        let keeps_metadata = self.kind.schema.is_some() && self.place.part.is_empty();
+        ownership.unseen = if keeps_metadata { meta::empty_fields(&merged) } else { Value::Null };
         let mut wanted = self.read(merged, Source::Applied)?;
         if let (None, uid) = (&live, text(&wanted, "/metadata/uid"))
             && !uid.is_empty()
@@ -103,8 +123,8 @@ impl Write<'_> {
         }
         self.belongs(&mut wanted)?;
         match live {
-            None => self.add(state, wanted, ownership, false).map(|made| (true, made)),
-            Some(live) => self.change(state, &live, wanted, ownership).map(|changed| (false, changed)),
+            None => self.add(state, wanted, ownership, Source::Applied).map(|made| (true, made)),
+            Some(live) => self.change(state, &live, wanted, ownership, Source::Applied).map(|changed| (false, changed)),
         }
     }
 
@@ -114,12 +134,16 @@ impl Write<'_> {
         state: &mut State,
         live: &Arc<Value>,
         mut wanted: Value,
-        ownership: Ownership,
+        mut ownership: Ownership,
+        from: Source,
     ) -> Result<Arc<Value>, Refusal> {
         let name = &self.place.name;
         let old: &Value = live;
         let own = text(old, "/metadata/resourceVersion");
         match text(&wanted, "/metadata/resourceVersion") {
+            said if !said.is_empty() && said.parse::<u64>().is_err() => {
+                return Err(Refusal::new(500, "", format!("strconv.ParseUint: parsing \"{said}\": invalid syntax")));
+            }
             "" | "0" if self.kind.unconditional => {}
             "" | "0" => {
                 let message = "Invalid value: 0: must be specified for an update".to_owned();
@@ -128,7 +152,7 @@ impl Write<'_> {
                     field: "metadata.resourceVersion".to_owned(),
                     message,
                 };
-                return Err(Refusal::invalid(self.kind, &self.kind.plural, name, &[cause]));
+                return Err(Refusal::invalid(&self.kind.group, &self.kind.plural, name, &[cause]));
             }
             said if said != own => return Err(Refusal::conflict(self.kind, name, CHANGED)),
             _ => {}
@@ -138,6 +162,7 @@ impl Write<'_> {
         meta::keep_servers(&mut wanted, old);
         self.count(old, &mut wanted);
         self.validate(&wanted, Some(old))?;
+        self.as_stored(&mut wanted, from, &mut ownership);
         super::defaults::canonical(self.kind, &mut wanted);
         self.admit(state, "UPDATE", name, (Some(&wanted), Some(old)), None)?;
         if self.dry_run {

@@ -52,7 +52,7 @@ pub(crate) fn watch(
 ) -> Result<Answer, Refusal> {
     let selector = Selector::of(query.get("labelSelector"), query.get("fieldSelector"), kind)?;
     let last = query.number("timeoutSeconds")?.map_or(LONGEST, Duration::from_secs);
-    let from = query.number("resourceVersion")?.unwrap_or_default();
+    let from = query.version().map_err(|told| Refusal::new(500, "", told))?.unwrap_or_default();
     let mut watch = Watch {
         server: Arc::clone(server),
         kind: Arc::clone(kind),
@@ -67,8 +67,10 @@ pub(crate) fn watch(
         expired: state.expired,
         over: false,
     };
-    if query.says("sendInitialEvents") {
-        return Err(Refusal::not_modelled("sendInitialEvents"));
+    for beyond in ["sendInitialEvents", "resourceVersionMatch", "continue"] {
+        if query.get(beyond).is_some() {
+            return Err(Refusal::not_modelled(&format!("watches with {beyond}")));
+        }
     }
     if from == 0 {
         // From whatever there is: everything first, as if it were just made.

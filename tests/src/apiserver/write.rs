@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::admission::Admission;
 use super::answer::Refusal;
-use super::apply::Manager;
+use super::apply::{Manager, Ownership};
 use super::ask::Place;
 use super::cel::Access;
 use super::kinds::KindInfo;
@@ -61,6 +61,10 @@ impl Write<'_> {
             Source::Patched => patched_badly(&told),
             Source::Applied => Refusal::new(500, "", told),
         };
+        if object.is_null() && self.kind.schema.is_none() {
+            // Nothing is read as an object that says nothing.
+            object = json!({});
+        }
         if !object.is_object() {
             return Err(fault("no object".to_owned()));
         }
@@ -74,10 +78,16 @@ impl Write<'_> {
             unknown.extend(form.read(&mut object).map_err(&fault)?);
             super::defaults::read(self.kind, &mut object);
         } else if let Some(schema) = self.kind.schema.as_ref() {
-            let before = self.strict.then(|| object.clone());
-            schema.prepare(&mut object);
-            if let Some(before) = before {
-                missing("", &before, &object, &mut unknown);
+            if self.strict {
+                let mut pruned = object.clone();
+                schema.prune(&mut pruned);
+                missing("", &object, &pruned, &mut unknown);
+            }
+            if from == Source::Applied {
+                // What was taken away may have left nulls, which are looked at before they are dropped.
+                schema.set_defaults(&mut object);
+            } else {
+                schema.prepare(&mut object);
             }
         }
         if self.strict && !unknown.is_empty() {
@@ -89,11 +99,19 @@ impl Write<'_> {
 
     /// Whether it says to be of this kind.
     pub(super) fn is_mine(&self, object: &Value) -> bool {
-        text(object, "/kind") == self.kind.kind
+        text(object, "/kind") == self.kind.kind && text(object, "/apiVersion") == self.kind.api_version()
     }
 
     fn is_of_kind(&self, object: &mut Value, from: Source) -> Result<(), Refusal> {
         let Some(fields) = object.as_object_mut() else { return Ok(()) };
+        if self.kind.schema.is_none() && from == Source::Patched && fields.get("apiVersion").is_none_or(Value::is_null)
+        {
+            // It is read as nothing at all.
+            return Err(Refusal::bad(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.place.name
+            )));
+        }
         if self.kind.schema.is_none() {
             // What a built-in kind's body does not say is taken from its path.
             let absent = |v: Option<&Value>| v.is_none_or(|v| v.is_null() || v == "");
@@ -105,20 +123,26 @@ impl Write<'_> {
             }
         }
         let (version, kind) = (text(object, "/apiVersion").to_owned(), text(object, "/kind").to_owned());
-        let bad = |told: String| match from {
-            Source::Body | Source::Applied => Refusal::bad(told),
-            Source::Patched => patched_badly(&told),
-        };
+        let custom = self.kind.schema.is_some();
         if kind.is_empty() {
-            return Err(bad("Object 'Kind' is missing".to_owned()));
+            let told = "Object 'Kind' is missing";
+            return Err(if from == Source::Patched { patched_badly(told) } else { Refusal::bad(told) });
         }
+        if from == Source::Patched && custom {
+            // What a patch makes of the type is told of when it is validated; that there is none, at once.
+            if version.is_empty() {
+                return Err(Refusal::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
+            }
+            return Ok(());
+        }
+        let bad = |told: String| if from == Source::Patched { patched_badly(&told) } else { Refusal::bad(told) };
         if version != self.kind.api_version() {
             return Err(bad(format!(
                 "the API version in the data ({version}) does not match the expected API version ({})",
                 self.kind.api_version()
             )));
         }
-        if self.kind.schema.is_none() && kind != self.kind.kind {
+        if !custom && kind != self.kind.kind {
             return Err(bad(format!("{kind} in version \"{version}\" cannot be handled as a {}", self.kind.kind)));
         }
         Ok(())
@@ -173,7 +197,21 @@ impl Write<'_> {
         if causes.is_empty() {
             return Ok(());
         }
-        Err(Refusal::invalid(self.kind, text(object, "/kind"), text(object, "/metadata/name"), &causes))
+        let group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+        Err(Refusal::invalid(group, text(object, "/kind"), text(object, "/metadata/name"), &causes))
+    }
+
+    /// Brings an object into the form in which it is stored.
+    pub(super) fn as_stored(&self, object: &mut Value, from: Source, ownership: &mut Ownership) {
+        if let Some(schema) = self.kind.schema.as_ref().filter(|_| from == Source::Applied) {
+            let mut raw = object.clone();
+            schema.prepare(object);
+            if raw == *object && ownership.unseen.is_null() {
+                return;
+            }
+            meta::unset(&mut raw, "resourceVersion");
+            ownership.unseen = json!([raw, ownership.unseen]);
+        }
     }
 
     pub(super) fn admit(
@@ -233,11 +271,11 @@ fn patched_badly(told: &str) -> Refusal {
     refusal
 }
 
-/// Fields that were there before; nulls say nothing.
+/// Fields that were there before.
 fn missing(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
-            for (name, value) in before.iter().filter(|(_, v)| !v.is_null()) {
+            for (name, value) in before {
                 let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match after.get(name) {
                     Some(there) => missing(&at, value, there, found),

@@ -263,6 +263,53 @@ fn rules_compare_with_the_value_before() {
 }
 
 #[test]
+fn rules_see_values_as_the_schema_has_them() {
+    let schema = thing(&json!({
+        "type": "object",
+        "properties": {
+            "keyed": {
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                "items": { "type": "object", "properties": { "k": { "type": "string" }, "n": { "type": "integer" } } }
+            },
+            "set": { "type": "array", "x-kubernetes-list-type": "set", "items": { "type": "string" } },
+            "list": { "type": "array", "items": { "type": "string" } },
+            "nullable": { "type": "string", "nullable": true },
+            "when": { "type": "string", "format": "date-time" },
+            "port": { "x-kubernetes-int-or-string": true },
+            "ratio": { "type": "number" }
+        },
+        "x-kubernetes-validations": [
+            { "rule": "!has(oldSelf.keyed) || self.keyed == oldSelf.keyed", "fieldPath": ".keyed" },
+            { "rule": "!has(oldSelf.set) || self.set == oldSelf.set", "fieldPath": ".set" },
+            { "rule": "!has(oldSelf.list) || self.list == oldSelf.list", "fieldPath": ".list" },
+            { "rule": "!has(self.nullable)", "fieldPath": ".nullable" },
+            { "rule": "!has(self.when) || self.when < timestamp('2027-01-01T00:00:00Z')", "fieldPath": ".when" },
+            { "rule": "!has(self.port) || type(self.port) == int || self.port.endsWith('%')", "fieldPath": ".port" },
+            { "rule": "!has(self.ratio) || self.ratio < 1.5", "fieldPath": ".ratio" }
+        ]
+    }))
+    .unwrap();
+    let after = |old: Value, new: Value| causes(&schema, new, Some(old));
+    let invalid = |field: &str| vec![(field.to_owned(), "Invalid".to_owned())];
+    let keyed = |list: &[(&str, i64)]| json!({ "keyed": list.iter().map(|(k, n)| json!({ "k": k, "n": n })).collect::<Value>() });
+    let two = || keyed(&[("a", 1), ("b", 2)]);
+    assert_eq!(after(two(), keyed(&[("b", 2), ("a", 1)])), [], "elements with keys have no order");
+    assert_eq!(after(two(), keyed(&[("b", 1), ("a", 2)])), invalid("spec.keyed"));
+    assert_eq!(after(two(), keyed(&[("a", 1), ("c", 2)])), invalid("spec.keyed"));
+    assert_eq!(after(json!({ "set": ["a", "b"] }), json!({ "set": ["b", "a"] })), [], "sets have no order");
+    assert_eq!(after(json!({ "set": ["a", "b"] }), json!({ "set": ["a", "c"] })), invalid("spec.set"));
+    assert_eq!(after(json!({ "list": ["a", "b"] }), json!({ "list": ["b", "a"] })), invalid("spec.list"));
+    let told = |spec: Value| causes(&schema, spec, None);
+    assert_eq!(told(json!({ "nullable": null })), [], "a field that is null is absent");
+    assert_eq!(told(json!({ "nullable": "" })), invalid("spec.nullable"));
+    assert_eq!(told(json!({ "when": "2026-01-01T08:00:00+08:00" })), []);
+    assert_eq!(told(json!({ "when": "2027-01-01T00:00:00Z" })), invalid("spec.when"));
+    assert_eq!(told(json!({ "port": 80, "ratio": 1 })), []);
+    assert_eq!(told(json!({ "port": "50%", "ratio": 2 })), invalid("spec.ratio"));
+    assert_eq!(told(json!({ "port": "http" })), invalid("spec.port"));
+}
+
+#[test]
 fn metadata_is_checked() {
     let told = |metadata: Value, namespaced: bool| -> Vec<String> {
         check_metadata(&json!({ "metadata": metadata }), namespaced).into_iter().map(|cause| cause.field).collect()

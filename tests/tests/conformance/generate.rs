@@ -3,12 +3,15 @@
 mod applies;
 mod creates;
 mod deletes;
+mod mutate;
+mod odd;
 mod reads;
 mod updates;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::guards::PERSON;
 use super::kinds::{KINDS, Kind};
 use super::step::{Call, Step, create, read};
 
@@ -20,6 +23,8 @@ pub(super) struct Draft {
     rng: Rng,
     /// Begins the names of everything in the cluster that is this sequence's.
     run: String,
+    /// Whether the policies of this test are in force, and somebody works there beside the administrator.
+    judged: bool,
     kinds: Vec<&'static Kind>,
     known: Vec<Known>,
     steps: Vec<Step>,
@@ -46,16 +51,31 @@ impl Known {
     }
 }
 
-/// The sequence of a seed.
-pub(crate) fn sequence(seed: u64) -> Vec<Step> {
+/// The sequence of a seed. What it makes is named after the seed and, when it is played again on the same server, the attempt.
+pub(crate) fn sequence(seed: u64, attempt: u32) -> Vec<Step> {
     let mut rng = Rng::with_seed(seed);
     let wanted = rng.usize(1..=3);
-    let kinds = rng.choose_multiple(KINDS.iter(), wanted);
-    let mut draft =
-        Draft { rng, run: format!("c{seed}"), kinds, known: Vec::new(), steps: Vec::new(), lists: 0, aliases: 0 };
+    let mut kinds = rng.choose_multiple(KINDS.iter().copied(), wanted);
+    let judged = rng.u32(0..6) == 0;
+    if judged {
+        kinds.retain(|kind| !matches!(kind.kind, "Widget" | "ConfigMap"));
+        kinds.extend(KINDS.iter().copied().filter(|kind| matches!(kind.kind, "Widget" | "ConfigMap")));
+    }
+    let mut draft = Draft {
+        rng,
+        run: format!("c{seed}{}", crate::again(attempt)),
+        judged,
+        kinds,
+        known: Vec::new(),
+        steps: Vec::new(),
+        lists: 0,
+        aliases: 0,
+    };
     draft.begin();
+    // Some are about who owns which field of one object, and nothing else.
+    let about_owners = draft.sometimes(4);
     for _ in 0..STEPS {
-        draft.step();
+        if about_owners { draft.apply_to_one() } else { draft.step() }
     }
     draft.end();
     draft.steps
@@ -64,8 +84,8 @@ pub(crate) fn sequence(seed: u64) -> Vec<Step> {
 impl Draft {
     fn begin(&mut self) {
         let run = self.run.clone();
-        let space =
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": run, "labels": { "run": run } } });
+        let labels = json!({ "run": run, "guarded": if self.judged { "yes" } else { "no" } });
+        let space = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": run, "labels": labels } });
         self.call(create("/api/v1/namespaces", space));
         for kind in self.kinds.clone() {
             self.list(kind);
@@ -92,7 +112,8 @@ impl Draft {
             62..70 => self.json_patch(),
             70..80 => self.apply(),
             80..90 => self.delete(),
-            90..97 => self.finalizers(),
+            90..95 => self.finalizers(),
+            95..98 => self.odd_request(),
             _ => {
                 let kind = self.kind();
                 self.watch(kind);
@@ -111,6 +132,7 @@ impl Draft {
     }
 
     fn call(&mut self, call: Call) {
+        let call = if self.judged && self.sometimes(2) { call.by(PERSON) } else { call };
         self.steps.push(Step::Call(call));
     }
 

@@ -14,8 +14,10 @@ use zhengyun_operator::runtime::clock::Clock;
 use zhengyun_tests::apiserver::{Apiserver, ApiserverOptions, User};
 use zhengyun_tests::lab::{Lab, LabOptions, install, project_root, wait};
 
-use super::kinds;
+use super::memory::Memory;
 use super::side::{Door, Side};
+use super::step::Step;
+use super::{guards, kinds};
 
 /// The two servers.
 pub(crate) struct Ground {
@@ -30,42 +32,63 @@ impl Ground {
         let options = LabOptions { product: false, provisioner: None, people: Vec::new(), ..LabOptions::new(&[])? };
         let lab = Lab::start(options).await?;
         let real = lab.hub().client_admin()?;
-        let mut definitions = install::read_folder(&project_root().join("crds/yaml"))?;
-        definitions.push(serde_json::from_value(kinds::widget_definition())?);
-        install::apply(&real, definitions.clone()).await?;
+        install::apply(&real, installed()?).await?;
         warm(&real).await?;
         // The cluster's controllers would write, too, and a sequence compares every event.
         let processes = lab.hub().processes();
         let manager = processes.iter().find(|p| p.name().ends_with("kube-controller-manager"));
         manager.context("a control plane has controllers")?.signal(Signal::STOP)?;
-        let memory = Apiserver::new(ApiserverOptions::new("conformance", Clock::system()));
-        let client = memory.client(&User::system(), "conformance");
-        for definition in definitions {
-            let types = definition.types.clone().context("a definition has a kind")?;
-            let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            api.create(&PostParams::default(), &definition).await?;
-        }
-        Ok(Self { _lab: lab, real, memory })
+        Ok(Self { _lab: lab, real, memory: memory().await? })
     }
 
     /// The two sides of one sequence.
     pub(crate) fn sides(&self) -> (Side, Side) {
-        let memory = self.memory.copy(ApiserverOptions::new("conformance", Clock::system()));
-        (Side::new(Door::Real(self.real.clone())), Side::new(Door::Memory(memory)))
+        (Side::new(Door::Real(self.real.clone())), Side::new(Door::Memory(copy(&self.memory))))
     }
+}
 
-    /// Sends an object to both before everything begins.
-    #[allow(dead_code, reason = "policies of parts of the sequences")]
-    pub(crate) async fn both(&self, object: Value) -> Result<()> {
-        let objects: Vec<DynamicObject> = vec![serde_json::from_value(object)?];
-        install::apply(&self.real, objects).await
+/// Two sides that are both in memory; some steps went to the second one before.
+pub(crate) async fn in_memory(before: &[Step]) -> Result<(Side, Side)> {
+    let server = memory().await?;
+    let mut second = Side::new(Door::Memory(copy(&server)));
+    for step in before {
+        if let Step::Call(call) = step {
+            second.call(call).await?;
+        }
     }
+    second.memory = Memory::default();
+    Ok((Side::new(Door::Memory(server)), second))
+}
+
+fn copy(server: &Apiserver) -> Apiserver {
+    server.copy(ApiserverOptions::new("conformance", Clock::system()))
+}
+
+/// What both servers have before anything begins.
+fn installed() -> Result<Vec<DynamicObject>> {
+    let mut all = install::read_folder(&project_root().join("crds/yaml"))?;
+    all.push(serde_json::from_value(kinds::widget_definition())?);
+    for guard in guards::all() {
+        all.push(serde_json::from_value(guard)?);
+    }
+    Ok(all)
+}
+
+async fn memory() -> Result<Apiserver> {
+    let memory = Apiserver::new(ApiserverOptions::new("conformance", Clock::system()));
+    let client = memory.client(&User::system(), "conformance");
+    for object in installed()? {
+        let types = object.types.clone().context("an object has a kind")?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        api.create(&PostParams::default(), &object).await?;
+    }
+    Ok(memory)
 }
 
 /// Asks for every kind until the real server serves it from its cache, which a new definition takes a moment to fill.
 async fn warm(real: &Client) -> Result<()> {
-    for kind in kinds::KINDS {
+    for kind in kinds::KINDS.iter() {
         let path = kind.collection("default");
         wait::until(&path, Duration::from_secs(30), || async {
             Ok(real.request::<Value>(http::Request::get(&path).body(Vec::new())?).await.ok())

@@ -84,6 +84,7 @@ impl Side {
     fn body(&self, body: &Body) -> Result<Vec<u8>> {
         Ok(match body {
             Body::Nothing => Vec::new(),
+            Body::Text(text) => text.as_bytes().to_vec(),
             Body::Is(value) => serde_json::to_vec(&self.memory.fill_value(value))?,
             Body::Seen { at, change } => {
                 let mut object = self.memory.last(at);
@@ -218,6 +219,13 @@ impl Side {
         let mut refusal = self.watches[which].refusal.clone();
         condense(&mut refusal);
         Told { code: self.watches[which].code, refusal, events, shown }
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // A watch would go on for as long as the connection, which carries only so many at once.
+        self.watches.iter().for_each(|watching| watching.task.abort());
     }
 }
 

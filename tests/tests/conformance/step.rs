@@ -36,6 +36,12 @@ pub(crate) struct Call {
     pub(crate) user: Option<&'static str>,
 }
 
+impl From<Call> for Step {
+    fn from(call: Call) -> Self {
+        Self::Call(call)
+    }
+}
+
 /// What a request carries.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
@@ -46,6 +52,7 @@ pub(crate) enum Body {
         at: String,
         change: Value,
     },
+    Text(&'static str),
 }
 
 /// A watch that runs until the end of the sequence.
@@ -85,6 +92,11 @@ impl Call {
 
     pub(crate) fn called(mut self, alias: &str) -> Self {
         self.alias = Some(alias.to_owned());
+        self
+    }
+
+    pub(crate) fn by(mut self, user: &'static str) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -160,4 +172,9 @@ pub(crate) fn apply(path: &str, manager: &str, object: Value) -> Call {
 pub(crate) fn delete(path: &str, options: Value) -> Call {
     let body = if options.is_null() { Body::Nothing } else { Body::Is(options) };
     Call::new(Method::DELETE, path, JSON, body)
+}
+
+/// A request with a body that is no JSON object.
+pub(crate) fn raw(method: Method, path: &str, content: &'static str, text: &'static str) -> Call {
+    Call::new(method, path, content, Body::Text(text))
 }

@@ -177,6 +177,7 @@ fn functions() {
     yields(&[
         ("size('政云') + '政云'.size() + size(object.list) + object.map.size()", json!(9)),
         ("'system:x'.startsWith('system:') && 'abc'.endsWith('c') && 'abc'.contains('b')", json!(true)),
+        ("'x system:'.startsWith('system:') || 'ab'.endsWith('a')", json!(false)),
         ("'abc'.matches('^[a-c]+$') && !matches('x', '[a-c]')", json!(true)),
         ("'Ab'.lowerAscii() + 'Ab'.upperAscii() + ' x '.trim()", json!("abABx")),
         ("'a,b'.split(',')", json!(["a", "b"])),

@@ -202,7 +202,7 @@ impl ListShape {
 fn read(schema: &Value, preserved: bool) -> Shape {
     let preserved = preserved || schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
     match schema.get("type").and_then(Value::as_str) {
-        _ if schema.get("x-kubernetes-int-or-string").is_some() => Shape::Scalar(None),
+        _ if schema.get("x-kubernetes-int-or-string").is_some() => Shape::Deduced,
         Some("object") => Shape::Map(map(schema, preserved)),
         Some("array") => Shape::List(list(schema, preserved)),
         Some("integer" | "number") => Shape::Scalar(Some(Scalar::Number)),

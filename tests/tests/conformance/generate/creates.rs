@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Known};
+use super::{Draft, Known, mutate};
 use crate::kinds::Kind;
 use crate::step::{Call, create};
 
@@ -66,7 +66,7 @@ impl Draft {
     pub(super) fn odd_create(&mut self, kind: &'static Kind) {
         let at = self.fresh(kind);
         let body = self.body(&at);
-        let call = match self.rng.u32(0..14) {
+        let call = match self.rng.u32(0..20) {
             0 => self.twice(&at, body),
             1 => self.generated(&at, body),
             2 => create(&at.collection(), with(body, "/kind", json!("Other"))),
@@ -116,12 +116,30 @@ impl Draft {
                 create(&at.collection(), body).with(key.0, key.1)
             }
             12 => create(&at.collection(), without(body, if self.rng.bool() { "kind" } else { "apiVersion" })),
-            _ => {
+            13 => {
+                let named = with(body, "/metadata/generateName", json!(self.pick(vec!["x-", "X", "-", "a/"])));
+                create(&at.collection(), named)
+            }
+            14..17 => {
                 let body = self.spoilt(body);
+                create(&at.collection(), body)
+            }
+            _ => {
+                let body = self.mutated(&at, body);
+                self.remember(at.clone());
                 create(&at.collection(), body)
             }
         };
         self.call(call);
+    }
+
+    /// An object whose spec was changed somewhere by its schema.
+    pub(super) fn mutated(&mut self, at: &Known, mut body: Value) -> Value {
+        let Some(schema) = mutate::schema(at.kind, "spec") else { return self.spoilt(body) };
+        for _ in 0..self.rng.usize(1..=2) {
+            mutate::change(&mut self.rng, schema, &mut body["spec"]);
+        }
+        body
     }
 
     /// The same once more.

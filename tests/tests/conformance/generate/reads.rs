@@ -105,8 +105,17 @@ impl Draft {
         if !terms.is_empty() {
             watch.query.push(("labelSelector".to_owned(), terms.join(",")));
         }
-        if let Some(from) = from {
-            watch.query.push(("resourceVersion".to_owned(), format!("@{{list:{from}}}")));
+        match from {
+            // From what there is, which is told first. A list before makes sure that the real server's cache is up to date.
+            _ if self.sometimes(4) => {
+                let list = read(&watch.path).with("labelSelector", format!("run={}", self.run));
+                self.push_list(list);
+                if self.sometimes(2) {
+                    watch.query.push(("resourceVersion".to_owned(), "0".to_owned()));
+                }
+            }
+            Some(from) => watch.query.push(("resourceVersion".to_owned(), format!("@{{list:{from}}}"))),
+            None => {}
         }
         let field = by_field.then(|| self.field(kind));
         if let Some(field) = &field {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Known};
+use super::{Draft, Known, mutate};
 use crate::step::{Call, MERGE, PATCH, patch, put, put_changed};
 
 impl Draft {
@@ -22,6 +22,13 @@ impl Draft {
     }
 
     fn status_change(&mut self, at: &Known) -> Value {
+        if self.sometimes(4)
+            && let Some(schema) = mutate::schema(at.kind, "status")
+        {
+            let mut status = at.kind.status.map_or(Value::Null, |status| status());
+            mutate::change(&mut self.rng, schema, &mut status);
+            return status;
+        }
         let mut status = at.kind.status.map_or(Value::Null, |status| status());
         if self.sometimes(2) {
             return status;
@@ -91,6 +98,11 @@ impl Draft {
                 json_patch::merge(&mut change, &json!({ "metadata": guards }));
                 put_changed(&path, change)
             }
+            _ if self.sometimes(2) => {
+                let body = self.body(&at);
+                let body = self.mutated(&at, body);
+                put_changed(&path, json!({ "spec": body.get("spec"), "data": body.get("data") }))
+            }
             _ => {
                 let body = self.body(&at);
                 put(&path, body)
@@ -112,7 +124,7 @@ impl Draft {
             8 => change = json!({ "unknown": 1, "spec": { "unknown": 1 } }),
             _ => {
                 let spoilt = self.body(&at);
-                let spoilt = self.spoilt(spoilt);
+                let spoilt = if self.sometimes(2) { self.spoilt(spoilt) } else { self.mutated(&at, spoilt) };
                 change = json!({ "spec": spoilt.get("spec"), "data": spoilt.get("data") });
             }
         }
