@@ -73,6 +73,8 @@ pub struct Context {
     pub links: Arc<SiteLinks>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// When grants in service were last looked at.
+    pub looked: grant::Looked,
     /// Events.
     pub events: Events,
     /// Name of this operator.

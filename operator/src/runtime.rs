@@ -13,5 +13,6 @@ mod start;
 pub mod telemetry;
 pub mod watches;
 pub mod writes;
+pub mod written;
 
 pub use start::{Setup, lead, run};

@@ -1,6 +1,7 @@
 //! Grants: delivered, kept as granted, ended with zero proven.
 
 mod deliver;
+mod looked;
 mod revoke;
 
 use std::sync::Arc;
@@ -16,17 +17,18 @@ use zhengyun_crds::{GrantPhase, Reason};
 use zhengyun_domain::grant::{self, Task};
 use zhengyun_domain::seeded::{self, Bug};
 
+pub use self::looked::Looked;
+use self::looked::{LOOK_AGAIN, LOOK_BLINDLY};
 use super::Context;
 use crate::ledger::LedgerError;
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::replace_status;
+use crate::runtime::watches::key;
 use crate::site::link::{SiteLink, Touched};
 use crate::site::{SiteError, Touch};
 
-/// How often what was delivered is looked at although nothing was seen to change.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
-/// How often a site that does not answer is tried; its return also triggers.
+/// How often a site that did not answer is tried, unless it is known to be away: then its return is waited for.
 const TRY_SITE: Duration = Duration::from_secs(15);
 
 /// What changed at sites, as grants to look at.
@@ -35,17 +37,19 @@ pub fn touched(
     touched: Touched,
 ) -> impl Stream<Item = ObjectRef<ResourceGrant>> + Send + 'static {
     touched.flat_map(move |touch| {
-        let refs: Vec<ObjectRef<ResourceGrant>> = match touch {
-            Touch::Grant { department, grant } => vec![ObjectRef::new(&grant).within(&format!("dept-{department}"))],
-            Touch::SiteBack(site) => context
-                .watches
-                .grants
-                .all()
-                .into_iter()
-                .filter(|g| g.spec.site == site && phase(g) != GrantPhase::Revoked)
-                .map(|g| ObjectRef::from_obj(g.as_ref()))
-                .collect(),
+        let (refs, ended): (Vec<ObjectRef<ResourceGrant>>, bool) = match touch {
+            Touch::Grant { department, grant, ended } => {
+                (vec![ObjectRef::new(&grant).within(&format!("dept-{department}"))], ended)
+            }
+            Touch::SiteBack(site) => {
+                let there = |g: &ResourceGrant| g.spec.site == site && phase(g) != GrantPhase::Revoked;
+                let there = context.watches.grants.matching(there);
+                (there.iter().map(|g| ObjectRef::from_obj(g.as_ref())).collect(), true)
+            }
         };
+        for grant in &refs {
+            context.looked.touch(format!("{}/{}", grant.namespace.as_deref().unwrap_or_default(), grant.name), ended);
+        }
         futures::stream::iter(refs)
     })
 }
@@ -66,22 +70,44 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
     match grant::task(&cached, now) {
         Task::Rest => return rest(&context, &cached).await,
         Task::AwaitCharge => return Ok(Action::await_change()),
+        Task::Deliver if phase(&cached) == GrantPhase::InService => {
+            let longest = context.links.get(&cached.spec.site).map_or(LOOK_BLINDLY, |link| regularly(&link));
+            if let Some(left) =
+                context.looked.rests(&key(cached.as_ref()), cached.metadata.resource_version.as_deref(), longest)
+            {
+                return Ok(Action::requeue(spread(left, &cached.name_any(), 1)));
+            }
+        }
         _ => {}
     }
-    // Fresh, because intents are written before effects and must not be taken from an older inventory.
     let api: Api<ResourceGrant> = context.namespaced(&cached.namespace().unwrap_or_default());
-    let Some(held) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
-    let Some(link) = context.links.get(&held.spec.site) else {
+    let Some(link) = context.links.get(&cached.spec.site) else {
         let message =
-            format!("site {} is not connected; see `kubectl get site {} -o wide`", held.spec.site, held.spec.site);
-        return not_reached(&api, &held, &message, now).await;
+            format!("site {} is not connected; see `kubectl get site {} -o wide`", cached.spec.site, cached.spec.site);
+        return not_reached(&api, &cached, &message, LOOK_BLINDLY, now).await;
     };
+    // Every grant of a site would wait for its own answer, and the grants of other sites behind them.
+    if link.state().reachable == Some(false) {
+        let site = &cached.spec.site;
+        let message = format!(
+            "site {site} does not answer, see `kubectl get site {site} -o wide`; everything goes on by itself once it answers"
+        );
+        return not_reached(&api, &cached, &message, LOOK_BLINDLY, now).await;
+    }
+    if matches!(grant::task(&cached, now), Task::Remove | Task::Prove)
+        && let Some(left) = context.looked.ends(&key(cached.as_ref()), cached.metadata.resource_version.as_deref())
+    {
+        return Ok(Action::requeue(left));
+    }
+    // Fresh, because intents are written before effects and must not be taken from an older inventory.
+    let seen = context.looked.seen(&key(cached.as_ref()));
+    let Some(held) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     let mut ended = match grant::task(&held, now) {
         Task::Rest | Task::AwaitCharge => Ok(Action::await_change()),
-        Task::Deliver => deliver::deliver(&context, &api, &held, &link, now).await,
+        Task::Deliver => deliver::deliver(&context, &api, &held, &link, seen, now).await,
         Task::Freeze(until) => revoke::freeze(&context, &api, &held, &link, until, now).await,
-        Task::Remove => revoke::remove(&context, &api, &held, &link, now).await,
-        Task::Prove => revoke::prove(&context, &api, &held, &link, now).await,
+        Task::Remove => revoke::remove(&context, &api, &held, &link, seen, now).await,
+        Task::Prove => revoke::prove(&context, &api, &held, &link, seen, now).await,
     };
     if seeded::is(Bug::UnreachableIsGone) && held.spec.revocation.is_some() && is_away(&ended) {
         ended = revoke::conclude(&context, &api, &held, vec!["the site is gone".to_owned()], now).await;
@@ -144,14 +170,20 @@ async fn site_failed(
         return Ok(Action::await_change());
     }
     if error.is_transient() {
-        return not_reached(api, held, &error.to_string(), now).await;
+        return not_reached(api, held, &error.to_string(), TRY_SITE, now).await;
     }
     context.events.warn(held, "Deliver", Reason::ApplyRefused.as_str(), &error.to_string());
     write(api, held, &grant::refused(held, Reason::ApplyRefused, &error.to_string(), false, now)).await?;
     Ok(Action::requeue(spread(TRY_SITE * 4, &held.name_any(), 0)))
 }
 
-async fn not_reached(api: &Api<ResourceGrant>, held: &ResourceGrant, message: &str, now: Timestamp) -> Outcome {
+async fn not_reached(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    message: &str,
+    again: Duration,
+    now: Timestamp,
+) -> Outcome {
     let revoking = held.spec.revocation.is_some();
     let message = if revoking {
         format!("{message}; the charge stays, and the revocation finishes by itself once the site is back")
@@ -159,13 +191,14 @@ async fn not_reached(api: &Api<ResourceGrant>, held: &ResourceGrant, message: &s
         message.to_owned()
     };
     write(api, held, &grant::refused(held, Reason::SiteUnreachable, &message, true, now)).await?;
-    Ok(Action::requeue(spread(TRY_SITE, &held.name_any(), 0)))
+    Ok(Action::requeue(spread(again, &held.name_any(), 0)))
 }
 
 /// A record of the end keeps no finalizer, once somebody may delete it.
 async fn rest(context: &Context, held: &ResourceGrant) -> Outcome {
     use crate::runtime::hub::{has_finalizer, remove_finalizer};
     use zhengyun_crds::marks::FINALIZER_GRANT;
+    context.looked.forget(&key(held));
     if has_finalizer(held, FINALIZER_GRANT) {
         let api: Api<ResourceGrant> = context.namespaced(&held.namespace().unwrap_or_default());
         remove_finalizer(&api, held, FINALIZER_GRANT).await?;
@@ -194,8 +227,13 @@ pub(crate) fn namespace_of(held: &ResourceGrant) -> Result<&str, ReconcileError>
 }
 
 /// A look at what stands, before it is due.
-pub(crate) fn look_again(held: &ResourceGrant) -> Action {
-    Action::requeue(spread(LOOK_AGAIN, &held.name_any(), 1))
+pub(crate) fn look_again(link: &SiteLink, held: &ResourceGrant) -> Action {
+    Action::requeue(spread(regularly(link), &held.name_any(), 1))
+}
+
+/// How often what stands at a site is looked at although nothing is seen to change.
+fn regularly(link: &SiteLink) -> Duration {
+    if link.sees_all() { LOOK_AGAIN } else { LOOK_BLINDLY }
 }
 
 /// Makes sure that the site's watch covers the kinds of a grant.

@@ -16,6 +16,7 @@ use zhengyun_domain::seeded::{self, Bug};
 use super::backoff::Backoff;
 use super::metrics::{KindLabel, Metrics, ReconcileLabels};
 use super::watches::{Kind, Watched, key};
+use super::written::Written;
 
 /// Why a reconcile did not come to its end, and who can do something about it.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +116,21 @@ impl<K: Kind> Triggers<K> {
     }
 }
 
+/// What all controllers of one operator share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where looks are counted.
+    pub metrics: Arc<Metrics>,
+    /// What was written and is not seen yet.
+    pub written: Arc<Written>,
+}
+
 /// Runs a controller until shutdown; reconciles under way are finished.
 pub async fn run<K, F, Fut>(
     watched: Watched<K>,
     triggers: Triggers<K>,
     concurrency: u16,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     shutdown: CancellationToken,
     reconcile: F,
 ) where
@@ -134,12 +144,15 @@ pub async fn run<K, F, Fut>(
     let stale = Arc::new(Backoff::of_stale_views());
     let (policy_backoff, policy_stale) = (Arc::clone(&backoff), Arc::clone(&stale));
     let wrapped = move |object: Arc<K>, _: Arc<()>| -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        let (metrics, kind, reconcile) = (Arc::clone(&metrics), kind.clone(), reconcile.clone());
+        let (Shared { metrics, written }, kind, reconcile) = (shared.clone(), kind.clone(), reconcile.clone());
         let (backoff, stale) = (Arc::clone(&backoff), Arc::clone(&stale));
         Box::pin(async move {
+            if let Some(left) = written.is_before(object.as_ref()) {
+                return Ok(Action::requeue(left));
+            }
             let name = key(object.as_ref());
             let started = Instant::now();
-            let outcome = reconcile(object).await;
+            let outcome = written.during(reconcile(object)).await;
             metrics
                 .reconcile_seconds
                 .get_or_create(&KindLabel { kind: kind.clone() })

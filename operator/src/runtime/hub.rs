@@ -16,6 +16,7 @@ use serde_json::json;
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::writes::{Cluster, Writes};
+use super::written::note;
 
 /// Longest that one call may take in all.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -87,13 +88,14 @@ where
         patch = json!({ "status": patch.get("status") });
     }
     let params = PatchParams::default();
-    match api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await {
+    let answer = match api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await {
         Err(error) if seeded::is(Bug::ConflictOverwritten) && is_conflict(&error) => {
             let over = json!({ "status": patch.get("status") });
             api.patch_status(&object.name_any(), &params, &Patch::Merge(&over)).await
         }
         answer => answer,
-    }
+    };
+    answer.inspect(note)
 }
 
 /// Adds to `after` an explicit null for every field that only `before` has.
@@ -146,7 +148,7 @@ where
     let patch = json!({ "metadata": {
         "uid": object.meta().uid, "resourceVersion": object.meta().resource_version, "finalizers": finalizers
     } });
-    api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await
+    api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await.inspect(note)
 }
 
 /// Whether a finalizer is on.

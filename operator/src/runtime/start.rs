@@ -15,7 +15,7 @@ use zhengyun_domain::tree::Tree;
 
 use super::args::{Args, Command};
 use super::clock::Clock;
-use super::controller::{self, Triggers};
+use super::controller::{self, Shared, Triggers};
 use super::events::Events;
 use super::health::{self, Readiness};
 use super::hub::{self, Hub};
@@ -146,6 +146,7 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
         watches: watched,
         ledger: LedgerService::new(Tree::default(), clock, stop.child_token()),
         links,
+        looked: controllers::grant::Looked::default(),
         metrics: Arc::clone(&metrics),
         run: format!("{identity} since {}", clock.now()),
         identity: identity.clone(),
@@ -331,6 +332,7 @@ impl AllTriggers {
     fn run(self, context: &Arc<Context>, concurrency: u16, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let w = &context.watches;
         let pace = Arc::new(controllers::quota::Pace::default());
+        let shared = Shared { metrics: Arc::clone(&context.metrics), written: Arc::default() };
         macro_rules! run {
             ($watched:expr, $triggers:expr, $concurrency:expr, $reconcile:expr) => {{
                 let context = Arc::clone(context);
@@ -339,7 +341,7 @@ impl AllTriggers {
                     $watched.clone(),
                     $triggers,
                     $concurrency,
-                    Arc::clone(&context.metrics),
+                    shared.clone(),
                     stop.clone(),
                     move |object| reconcile(Arc::clone(&context), object),
                 ))

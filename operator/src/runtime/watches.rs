@@ -125,7 +125,6 @@ pub fn start<K: Kind>(client: &Client, clock: Clock, metrics: Arc<Metrics>, shut
     tokio::spawn(async move {
         let stream = watch(api, watcher::Config::default()).backoff(Pauses::new(&K::kind(&())));
         tokio::pin!(stream);
-        let mut initial: Vec<Arc<K>> = Vec::new();
         loop {
             let event = tokio::select! {
                 biased;
@@ -143,10 +142,14 @@ pub fn start<K: Kind>(client: &Client, clock: Clock, metrics: Arc<Metrics>, shut
             let Some(event) = decoded::<K>(event, &client, clock, &metrics).await else { continue };
             writer.apply_watcher_event(&event);
             match event {
-                Event::Init => initial.clear(),
-                Event::InitApply(object) => initial.push(Arc::new(object)),
-                Event::InitDone => initial.drain(..).for_each(|object| own.publish(&object)),
-                Event::Apply(object) | Event::Delete(object) => own.publish(&Arc::new(object)),
+                Event::Init | Event::InitApply(_) => {}
+                Event::InitDone => own.all().iter().for_each(|object| own.publish(object)),
+                // What waits in queues is what the store holds, not a copy of it.
+                Event::Apply(object) => {
+                    let held = own.store.get(&ObjectRef::from_obj(&object)).unwrap_or_else(|| Arc::new(object));
+                    own.publish(&held);
+                }
+                Event::Delete(object) => own.publish(&Arc::new(object)),
             }
         }
     });
@@ -163,8 +166,8 @@ async fn decoded<K: Kind>(
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
-        Event::InitApply(DeserializeGuard(Ok(object))) => Event::InitApply(object),
-        Event::Apply(DeserializeGuard(Ok(object))) => Event::Apply(object),
+        Event::InitApply(DeserializeGuard(Ok(object))) => Event::InitApply(trimmed(object)),
+        Event::Apply(DeserializeGuard(Ok(object))) => Event::Apply(trimmed(object)),
         Event::Delete(DeserializeGuard(Ok(object))) => Event::Delete(object),
         Event::InitApply(DeserializeGuard(Err(invalid))) | Event::Apply(DeserializeGuard(Err(invalid))) => {
             let kind = K::kind(&()).to_string();
@@ -176,6 +179,12 @@ async fn decoded<K: Kind>(
         }
         Event::Delete(DeserializeGuard(Err(_))) => return None,
     })
+}
+
+/// Without what nobody here reads: who wrote which field takes more memory than the fields.
+fn trimmed<K: Kind>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
 }
 
 async fn report_undecodable<K: Kind>(

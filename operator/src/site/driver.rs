@@ -27,6 +27,8 @@ pub struct Applied {
 pub struct Removal {
     /// One line per thing, with what it waits for.
     pub remaining: Vec<String>,
+    /// Whether that is the namespace alone, whose end the site's watch shows.
+    pub namespace_alone: bool,
 }
 
 /// Whether nothing is left of a grant.

@@ -45,6 +45,8 @@ pub struct SiteLink {
     state: watch::Sender<LinkState>,
     look_again: Notify,
     kinds: Mutex<BTreeSet<(String, String)>>,
+    /// Plurals of the kinds whose watch the site refuses at present.
+    unwatched: Mutex<BTreeSet<String>>,
     stop: CancellationToken,
     touches: mpsc::UnboundedSender<Touch>,
     metrics: Arc<Metrics>,
@@ -115,6 +117,21 @@ impl SiteLink {
                 plural: plural.to_owned(),
             };
             tokio::spawn(watching::follow(Arc::clone(self), resource));
+        }
+    }
+
+    /// Whether the site shows everything that changes there.
+    pub fn sees_all(&self) -> bool {
+        self.unwatched.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Remembers whether a kind can be watched.
+    pub(super) fn set_watched(&self, plural: &str, watched: bool) {
+        let mut unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched {
+            unwatched.remove(plural);
+        } else {
+            unwatched.insert(plural.to_owned());
         }
     }
 
@@ -318,6 +335,7 @@ impl SiteLinks {
             state: watch::Sender::new(LinkState::default()),
             look_again: Notify::new(),
             kinds: Mutex::default(),
+            unwatched: Mutex::default(),
             stop: self.stop.child_token(),
             touches: self.touches.clone(),
             metrics: Arc::clone(&self.metrics),

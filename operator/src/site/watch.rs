@@ -41,6 +41,8 @@ pub enum Touch {
         department: String,
         /// Name of the grant.
         grant: String,
+        /// Whether its namespace is gone.
+        ended: bool,
     },
     /// Anything may have: the site answers again, its watches begin anew, or writes are let through.
     SiteBack(String),
@@ -126,7 +128,8 @@ pub(super) async fn follow(link: Arc<SiteLink>, resource: ApiResource) {
         let wait = match event {
             None => return,
             Some(Ok(event)) => {
-                pass_on(&link, event);
+                link.set_watched(&resource.plural, true);
+                pass_on(&link, &resource, event);
                 continue;
             }
             Some(Err(error)) => pause_after(&link, &resource, &error, &mut pause),
@@ -139,14 +142,15 @@ pub(super) async fn follow(link: Arc<SiteLink>, resource: ApiResource) {
     }
 }
 
-fn pass_on(link: &SiteLink, event: Event<PartialObjectMeta<DynamicObject>>) {
+fn pass_on(link: &SiteLink, resource: &ApiResource, event: Event<PartialObjectMeta<DynamicObject>>) {
+    let ended = resource.kind == "Namespace" && matches!(event, Event::Delete(_));
     match event {
         Event::Apply(object) | Event::Delete(object) => {
             let labels = object.metadata.labels.unwrap_or_default();
             if let (Some(department), Some(grant)) =
                 (labels.get(marks::LABEL_DEPARTMENT), labels.get(marks::LABEL_GRANT))
             {
-                link.touch(Touch::Grant { department: department.clone(), grant: grant.clone() });
+                link.touch(Touch::Grant { department: department.clone(), grant: grant.clone(), ended });
             }
         }
         Event::Init | Event::InitApply(_) => {}
@@ -170,6 +174,7 @@ fn pause_after(link: &SiteLink, resource: &ApiResource, error: &watcher::Error, 
                 cause = status.message,
                 "the site refuses a watch; drift of this kind is found by the regular look only"
             );
+            link.set_watched(&resource.plural, false);
             spread(REFUSED_PAUSE, &resource.plural, 0)
         }
         kube::Error::Api(_) => pause.next(&resource.plural),

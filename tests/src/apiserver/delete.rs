@@ -90,8 +90,11 @@ impl Write<'_> {
     }
 }
 
+/// Whether a value is of the type that an option has.
+type Fits = fn(&Value) -> bool;
+
 fn options_are_good(options: &Value) -> Result<(), Refusal> {
-    let types: [(&str, fn(&Value) -> bool); 7] = [
+    let types: [(&str, Fits); 7] = [
         ("/kind", |v| v == "DeleteOptions" || v == ""),
         ("/gracePeriodSeconds", Value::is_i64),
         ("/orphanDependents", Value::is_boolean),

@@ -143,7 +143,9 @@ async fn both_servers_answer_alike() {
         match outcome.unwrap() {
             Outcome::Agreed(answered) => {
                 progress.operations += answered.len();
-                answered.into_iter().for_each(|a| *tally.entry(a).or_default() += 1);
+                for answer in answered {
+                    *tally.entry(answer).or_default() += 1;
+                }
             }
             Outcome::Diverged(told) => {
                 progress.divergences += 1;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use zhengyun_crds::ConditionType as C;
 use zhengyun_crds::Reason;
 use zhengyun_crds::grant::GrantPhase;
-use zhengyun_crds::request::{Finding, Refusal, RequestPhase, ResourceRequest, ResourceRequestStatus};
+use zhengyun_crds::request::{Action, Finding, Refusal, RequestPhase, ResourceRequest, ResourceRequestStatus};
 
 use super::assess::Assessment;
 use super::plan::{Observed, preview};
@@ -165,11 +165,17 @@ pub(super) fn in_review(
 ) -> ResourceRequestStatus {
     let mut set = conditions(observed, before, now);
     set.yes(C::Reserved, Reason::Reserved, "reserved at the department, all its ancestors and the site");
+    let approved = next.phase == Some(RequestPhase::Approved) && observed.request.spec.order.action != Action::Create;
+    let ended = observed.grant.filter(|_| approved).and_then(|g| g.metadata.name.clone());
     if next.phase == Some(RequestPhase::Approved) {
         let message = auto_basis
             .map_or_else(|| "all stages approved".to_owned(), |basis| format!("no person needs to agree: {basis}"));
         set.yes(C::Approved, Reason::Approved, message);
-        set.reconciling(Reason::InProgress, "approved; being carried out");
+        // What ends a grant says so at once, and has nothing more to say until the grant has ended.
+        match &ended {
+            Some(grant) => set.reconciling(Reason::InProgress, being_revoked(grant)),
+            None => set.reconciling(Reason::InProgress, "approved; being carried out"),
+        };
     } else {
         waiting_conditions(&mut set, &next, None, None, now);
     }
@@ -177,6 +183,7 @@ pub(super) fn in_review(
     ResourceRequestStatus {
         conditions,
         observed_generation: observed.request.metadata.generation.unwrap_or_default(),
+        grant: ended.or_else(|| next.grant.clone()),
         ..next
     }
 }
@@ -254,12 +261,13 @@ pub(super) fn carrying_out(
     let mut set = conditions(observed, before, now);
     set.keep(C::Reserved).keep(C::Approved);
     let grant = observed.grant.and_then(|g| g.metadata.name.clone()).unwrap_or_default();
-    set.reconciling(
-        Reason::InProgress,
-        format!("grant {grant} is being revoked; its own conditions tell how far it is"),
-    );
+    set.reconciling(Reason::InProgress, being_revoked(&grant));
     let conditions = set.finish();
     ResourceRequestStatus { grant: Some(grant), conditions, ..base(observed, before) }
+}
+
+fn being_revoked(grant: &str) -> String {
+    format!("grant {grant} is being revoked; its own conditions tell how far it is")
 }
 
 /// An end: applied, rejected, withdrawn or expired.

@@ -12,8 +12,10 @@ use zhengyun_domain::grant::{self, Delivery};
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
+use super::looked::Seen;
 use super::{StepError, look_again, namespace_of, phase, watch_kinds, write};
 use crate::runtime::metrics::SiteLabel;
+use crate::runtime::watches::key;
 use crate::site::driver::SiteDriver;
 use crate::site::link::SiteLink;
 
@@ -22,6 +24,7 @@ pub(super) async fn deliver(
     api: &Api<ResourceGrant>,
     held: &ResourceGrant,
     link: &Arc<SiteLink>,
+    seen: Seen,
     now: Timestamp,
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
@@ -41,13 +44,11 @@ pub(super) async fn deliver(
     let next = grant::delivering(&held, delivery, now);
     announce(context, &held, &next, &failures);
     let ready = next.inventory.iter().all(|e| e.state == "Ready");
-    write(api, &held, &next).await?;
+    let written = write(api, &held, &next).await?;
+    let in_place = ready && failures.is_empty();
+    context.looked.done(&key(&held), written.metadata.resource_version.filter(|_| in_place), seen);
     // Progress arrives by the site's watch; the timer is for what no watch shows.
-    Ok(if ready && failures.is_empty() {
-        look_again(&held)
-    } else {
-        Action::requeue(std::time::Duration::from_secs(5))
-    })
+    Ok(if in_place { look_again(link, &held) } else { Action::requeue(std::time::Duration::from_secs(5)) })
 }
 
 /// Writes every object into the inventory before the first of them exists.

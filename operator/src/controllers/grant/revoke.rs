@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
@@ -16,13 +16,18 @@ use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
 use super::deliver::intend;
+use super::looked::{LONG_END, Seen};
 use super::{StepError, namespace_of, watch_kinds, write};
 use crate::ledger::{LedgerError, SiteLedger};
-use crate::site::driver::{SiteDriver, Zero};
+use crate::runtime::watches::key;
+use crate::site::driver::{Removal, SiteDriver, Zero};
 use crate::site::link::SiteLink;
 
-/// How soon a removal under way is looked at again; the site's watch usually comes first.
+/// How soon a removal under way is looked at again, and later how seldom; the site's watch usually comes first.
 const SOON: Duration = Duration::from_millis(500);
+const SELDOM: Duration = Duration::from_secs(15);
+/// A removal that takes longer tells what is left; namespaces take some seconds to go.
+const WORTH_A_WORD: SignedDuration = SignedDuration::from_secs(15);
 /// How often residue is looked for again.
 const RESIDUE: Duration = Duration::from_secs(10);
 
@@ -77,6 +82,7 @@ pub(super) async fn remove(
     api: &Api<ResourceGrant>,
     held: &ResourceGrant,
     link: &Arc<SiteLink>,
+    seen: Seen,
     now: Timestamp,
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
@@ -103,15 +109,9 @@ pub(super) async fn remove(
     let uid = held.uid().unwrap_or_default();
     let removal = link.remove(&namespace, &status.inventory, &uid).await?;
     if !removal.remaining.is_empty() {
-        return being_removed(api, &held, RevokeStep::Removing, &removal.remaining, now).await;
+        return being_removed(context, api, &held, RevokeStep::Removing, (&removal, seen), link, now).await;
     }
-    let held = write(
-        api,
-        &held,
-        &grant::revoking(&held, RevokeStep::Proving, "everything was removed; zero is being proven", None, now),
-    )
-    .await?;
-    prove(context, api, &held, link, now).await
+    prove(context, api, &held, link, seen, now).await
 }
 
 /// Whether the order to end a grant was taken back before anything was removed: asked of the hub itself, because what is removed
@@ -126,15 +126,29 @@ async fn was_undone(context: &Context, held: &ResourceGrant) -> Result<bool, Ste
 }
 
 async fn being_removed(
+    context: &Context,
     api: &Api<ResourceGrant>,
     held: &ResourceGrant,
     step: RevokeStep,
-    remaining: &[String],
+    (removal, seen): (&Removal, Seen),
+    link: &SiteLink,
     now: Timestamp,
 ) -> Result<Action, StepError> {
-    let message = format!("being removed: {}", remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
-    write(api, held, &grant::revoking(held, step, &message, None, now)).await?;
-    Ok(Action::requeue(SOON))
+    // What goes as fast as usual needs no word for each part of it.
+    let due = held.spec.revocation.as_ref().map_or(now, |r| r.hold_until.0);
+    let lasted = now.duration_since(due);
+    let mut version = held.metadata.resource_version.clone();
+    if lasted >= WORTH_A_WORD {
+        let what = removal.remaining.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+        let next = grant::revoking(held, step, &format!("being removed: {what}"), None, now);
+        version = write(api, held, &next).await?.metadata.resource_version;
+    }
+    // Where many namespaces go at a time each takes long, and to ask for each of them again and again makes all of them slower.
+    if removal.namespace_alone && link.sees_all() {
+        context.looked.done(&key(held), version, seen);
+        return Ok(Action::requeue(LONG_END));
+    }
+    Ok(Action::requeue(Duration::try_from(lasted).unwrap_or_default().clamp(SOON, SELDOM)))
 }
 
 /// Zero is proven, then the ledger releases the charge, then one write records the end.
@@ -143,6 +157,7 @@ pub(super) async fn prove(
     api: &Api<ResourceGrant>,
     held: &ResourceGrant,
     link: &Arc<SiteLink>,
+    seen: Seen,
     now: Timestamp,
 ) -> Result<Action, StepError> {
     let namespace = namespace_of(held)?.to_owned();
@@ -152,7 +167,7 @@ pub(super) async fn prove(
     // ledger: what came after the removal is removed as well.
     let removal = link.remove(&namespace, &status.inventory, &uid).await?;
     if !removal.remaining.is_empty() {
-        return being_removed(api, held, RevokeStep::Proving, &removal.remaining, now).await;
+        return being_removed(context, api, held, RevokeStep::Proving, (&removal, seen), link, now).await;
     }
     let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
     {

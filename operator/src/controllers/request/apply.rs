@@ -12,6 +12,7 @@ use zhengyun_crds::request::ResourceRequestStatus;
 use zhengyun_crds::{RequestPhase, ResourceGrant, ResourceRequest, marks};
 use zhengyun_domain::amounts::Amounts;
 use zhengyun_domain::approval::Judgement;
+use zhengyun_domain::delivery::desired;
 use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::request::{Observed, Plan, applied, entered, owes_zero, refused};
 use zhengyun_domain::seeded::{self, Bug};
@@ -22,6 +23,7 @@ use super::{change, phase, until};
 use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, is_conflict, remove_finalizer, replace_status};
+use crate::runtime::written::note;
 
 impl From<LedgerError> for ReconcileError {
     fn from(error: LedgerError) -> Self {
@@ -326,7 +328,11 @@ async fn transfer(
         reserved: zhengyun_crds::Amounts::new(),
         granted: quota::texts(&granted),
     };
-    let status = grant::charged(held, &namespace, charge, now);
+    let mut status = grant::charged(held, &namespace, charge, now);
+    // One write for the charge and for what is about to be delivered.
+    if !seeded::is(Bug::InventoryAfterEffect) {
+        status.inventory = desired(held, &namespace, false).into_iter().map(|d| d.entry).collect();
+    }
     let written = replace_status(grants, held, held.status.as_ref(), &status).await?;
     ledger.acknowledge(&uid, sequence).await;
     Ok(written)
@@ -339,8 +345,8 @@ async fn order_revocation(context: &Context, observed: &Observed<'_>, revocation
         "metadata": { "uid": held.metadata.uid, "resourceVersion": held.metadata.resource_version },
         "spec": { "revocation": revocation }
     });
-    grants.patch(&held.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    Ok(Action::requeue(std::time::Duration::from_millis(200)))
+    grants.patch(&held.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await.inspect(note)?;
+    Ok(Action::await_change())
 }
 
 fn nothing(site: &str, sequence: i64) -> ObjectCharge {

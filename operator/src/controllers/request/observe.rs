@@ -81,9 +81,16 @@ pub(super) async fn observe(
     let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
     let grant = if !wants_grant || !naming::is_label(&grant_name) {
         None
-    } else if phase == RequestPhase::Approved || (submitted && order.action != Action::Create) {
+    } else if order.action == Action::Create {
+        // One that the watch has not shown yet is found when it is made.
+        context.watches.grants.get_in(namespace, &grant_name).map(|g| g.as_ref().clone())
+    } else if phase == RequestPhase::Approved || submitted {
         // What a grant is at this moment decides whether it can be ended, or whether the order is refused for good.
-        grants.get_opt(&grant_name).await?
+        let ordered = context.watches.grants.get_in(namespace, &grant_name).filter(|g| is_ordered_by(g, &uid));
+        match ordered {
+            Some(ordered) => Some(ordered.as_ref().clone()),
+            None => grants.get_opt(&grant_name).await?,
+        }
     } else {
         let seen = context.watches.grants.get_in(namespace, &grant_name);
         fresh(&grants, seen, &grant_name).await?.map(|g| g.as_ref().clone())
@@ -126,6 +133,11 @@ pub(super) async fn observe(
         facts.approvals = candidates(context, request, namespace).await?;
     }
     Ok(facts)
+}
+
+/// Whether a grant already shows the order to end it: nothing but a withdrawal of that order takes it off again.
+fn is_ordered_by(grant: &ResourceGrant, request: &str) -> bool {
+    grant.spec.revocation.as_ref().is_some_and(|r| r.request.uid == request)
 }
 
 /// What the cache has of an object, or else the hub: a refusal stands until somebody submits again, so nothing is said to be

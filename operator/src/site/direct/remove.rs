@@ -69,7 +69,7 @@ pub(super) async fn remove(
         return Ok(Removal::default());
     };
     if live.pointer("/metadata/deletionTimestamp").is_some() {
-        return Ok(Removal { remaining: vec![waits_for_contents(&live)] });
+        return Ok(namespace_alone(&live));
     }
     let removing = Removing { link, grant_uid };
     // Backwards: what was created last rests on what was created first. The frame stands to the end and goes with the namespace.
@@ -79,7 +79,7 @@ pub(super) async fn remove(
     let workloads: Vec<_> = bundle().filter(|e| !is_data(e)).collect();
     let remaining = removing.all(&workloads).await?;
     if !remaining.is_empty() {
-        return Ok(Removal { remaining });
+        return Ok(Removal { remaining, namespace_alone: false });
     }
     // Data is not waited for: a claim stays while a pod of the tenant uses it, and those pods go with the namespace only.
     removing.ask(&bundle().filter(|e| is_data(e)).collect::<Vec<_>>()).await?;
@@ -92,7 +92,7 @@ pub(super) async fn remove(
         });
     }
     match find(link, namespace, inventory, Some(grant_uid)).await? {
-        Found::Ours(live) => Ok(Removal { remaining: vec![waits_for_contents(&live)] }),
+        Found::Ours(live) => Ok(namespace_alone(&live)),
         Found::Gone | Found::Foreign => Ok(Removal::default()),
     }
 }
@@ -163,6 +163,10 @@ impl Removing<'_> {
             pause = pause.saturating_mul(2);
         }
     }
+}
+
+fn namespace_alone(live: &Value) -> Removal {
+    Removal { remaining: vec![waits_for_contents(live)], namespace_alone: true }
 }
 
 /// What a namespace that is being deleted waits for, by the words of the cluster's own controller.

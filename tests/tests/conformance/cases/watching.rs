@@ -19,8 +19,8 @@ fn watch(place: &Place, version: &str, parameters: &[(&str, &str)], sentinel: Op
     })
 }
 
-fn last(place: &Place, name: &str, tier: &str) -> Option<Call> {
-    Some(place.create("Widget", name, &json!({ "metadata": { "labels": { "tier": tier } } })))
+fn last(place: &Place, name: &str, tier: &str) -> Call {
+    place.create("Widget", name, &json!({ "metadata": { "labels": { "tier": tier } } }))
 }
 
 pub(super) fn cases(attempt: u32) -> Vec<Case> {
@@ -30,7 +30,7 @@ pub(super) fn cases(attempt: u32) -> Vec<Case> {
             let tier = |tier: Value| merge(&path, json!({ "metadata": { "labels": { "tier": tier } } }));
             vec![
                 read(&place.collection("Widget")).into(),
-                watch(place, "@{list:0}", &[("labelSelector", "tier=x")], last(place, "zz", "x")),
+                watch(place, "@{list:0}", &[("labelSelector", "tier=x")], Some(last(place, "zz", "x"))),
                 watch(place, "@{list:0}", &[("labelSelector", "!tier")], None),
                 watch(place, "@{list:0}", &[("fieldSelector", "spec.size=2")], None),
                 place.create("Widget", "a", &json!({})).into(),
@@ -47,7 +47,7 @@ pub(super) fn cases(attempt: u32) -> Vec<Case> {
             let path = place.path("Widget", "a");
             vec![
                 read(&place.collection("Widget")).into(),
-                watch(place, "@{list:0}", &[], last(place, "zz", "x")),
+                watch(place, "@{list:0}", &[], Some(last(place, "zz", "x"))),
                 place.create("Widget", "a", &json!({ "metadata": { "finalizers": ["a.io/a"] } })).into(),
                 delete(&path, Value::Null).into(),
                 put_changed(
@@ -62,8 +62,8 @@ pub(super) fn cases(attempt: u32) -> Vec<Case> {
                 place.create("Widget", "b", &json!({})).into(),
                 place.create("Widget", "a", &json!({ "metadata": { "labels": { "tier": "x" } } })).into(),
                 read(&place.collection("Widget")).into(),
-                watch(place, "0", &[], last(place, "zy", "x")),
-                watch(place, "", &[("labelSelector", "tier=x")], last(place, "zz", "x")),
+                watch(place, "0", &[], Some(last(place, "zy", "x"))),
+                watch(place, "", &[("labelSelector", "tier=x")], Some(last(place, "zz", "x"))),
                 merge(&place.path("Widget", "b"), json!({ "metadata": { "labels": { "tier": "x" } } })).into(),
             ]
         }),

@@ -188,7 +188,9 @@ fn thin(rng: &mut Rng, value: &mut Value) {
             {
                 items.push(first);
             }
-            items.iter_mut().for_each(|v| thin(rng, v));
+            for item in items {
+                thin(rng, item);
+            }
         }
         _ => {}
     }

@@ -84,7 +84,9 @@ pub(super) fn any(rng: &mut Rng, schema: &Value, depth: usize) -> Value {
                 3 => most,
                 _ => least + (rng.f64() * (most - least)).floor(),
             };
-            json!(value as i64)
+            #[expect(clippy::cast_possible_truncation, reason = "a bound of a schema, or one beside it")]
+            let value = value as i64;
+            json!(value)
         }
         Some("boolean") => json!(rng.bool()),
         Some("array") => {
