@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use zhengyun_api::{Args, RunError, logging, shutdown_signal};
 
+/// Much of the processor time went into the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // First of all: two crypto providers in one process panic at run time, so the choice is made before anything can make another.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();

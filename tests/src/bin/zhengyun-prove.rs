@@ -14,6 +14,10 @@ use zhengyun_tests::sim::plan::Plan;
 use zhengyun_tests::sim::run::run;
 use zhengyun_tests::sim::workload::{self, Ends};
 
+/// A simulation allocates more than it does anything else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Plays workloads on the simulated world under every fault of the chosen classes, and says what should not be.
 ///
 /// Exit codes: 0 nothing went wrong, 1 something did, 2 usage.
