@@ -49,6 +49,8 @@ const MENDED: &[(&str, &str)] = &[
     ("a site that was deleted left an entry in the journal", "site-gone@1+crash:53:After"),
     ("a revocation was refused because of what the grant had been", "hasty@1+watch:4:Gone"),
     ("a conflict of something else was taken for a refusal of the object", "many-things@1+call:92:Conflict"),
+    ("an order was refused because a watch was late", "bad-object@1+watch:4:Late"),
+    ("an approval that counted was not told so when its answer stayed away", "unfit@1+call:89:Silence"),
 ];
 
 #[test]

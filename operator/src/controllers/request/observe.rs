@@ -81,7 +81,7 @@ pub(super) async fn observe(
     let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
     let grant = if !wants_grant || !naming::is_label(&grant_name) {
         None
-    } else if order.action == Action::Create {
+    } else if order.action == Action::Create && phase == RequestPhase::Approved {
         // One that the watch has not shown yet is found when it is made.
         context.watches.grants.get_in(namespace, &grant_name).map(|g| g.as_ref().clone())
     } else if phase == RequestPhase::Approved || submitted {
@@ -109,10 +109,13 @@ pub(super) async fn observe(
         booked,
     };
     if editable {
-        let assessment = assessment(context, request, namespace, &facts, &grant_name).await?;
+        let mut assessment = assess_with(context, request, namespace, &facts, &grant_name, Reads::Watched).await?;
+        if submitted && !assessment.findings.is_empty() {
+            // The refusal will stand until somebody submits again, so it does not rest on what a watch has not shown yet.
+            assessment = assess_with(context, request, namespace, &facts, &grant_name, Reads::Anew).await?;
+        }
         if let Ok(ledger) = context.ledger.site(&order.site) {
             facts.effects = ledger.effects(&facts.department, &assessment.charge);
-            let submitted = request.spec.submission > request.status.as_ref().map_or(0, |s| s.submission);
             // A claimed one goes to the ledger's writer, and one with findings to nobody: neither is asked about, or counted, twice.
             let unclaimed = !has_finalizer(request, marks::FINALIZER_CHARGE) && facts.booked.is_zero();
             if submitted && unclaimed && assessment.findings.is_empty() {
@@ -153,24 +156,39 @@ where
     Ok(api.get_opt(name).await?.map(Arc::new))
 }
 
-async fn assessment(
+/// Where what an order names is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// In the watches; at the hub what they do not have.
+    Watched,
+    /// At the hub.
+    Anew,
+}
+
+async fn assess_with(
     context: &Context,
     request: &ResourceRequest,
     namespace: &str,
     facts: &Facts,
     grant_name: &str,
+    reads: Reads,
 ) -> Result<Assessment, ReconcileError> {
+    let watched = reads == Reads::Watched;
     let order = &request.spec.order;
     let watches = &context.watches;
     let department = watches.departments.get(&facts.department);
     let system = match order.system.as_deref() {
-        Some(name) => fresh(&context.namespaced(namespace), watches.systems.get_in(namespace, name), name).await?,
+        Some(name) => {
+            let seen = watches.systems.get_in(namespace, name).filter(|_| watched);
+            fresh(&context.namespaced(namespace), seen, name).await?
+        }
         None => None,
     };
-    let site = fresh(&context.cluster(), watches.sites.get(&order.site), &order.site).await?;
+    let site = fresh(&context.cluster(), watches.sites.get(&order.site).filter(|_| watched), &order.site).await?;
     let mut items = Vec::new();
     for line in &order.items {
-        items.extend(fresh(&context.cluster(), watches.items.get(&line.item), &line.item).await?);
+        let seen = watches.items.get(&line.item).filter(|_| watched);
+        items.extend(fresh(&context.cluster(), seen, &line.item).await?);
     }
     let policies = watches.policies.all();
     let around = Surroundings {
