@@ -47,7 +47,11 @@ pub fn touched(
                 (there.iter().map(|g| ObjectRef::from_obj(g.as_ref())).collect(), true)
             }
         };
-        for grant in &refs {
+        // What ended, or is not known yet, has no look that could count.
+        let lives = |g: &&ObjectRef<ResourceGrant>| {
+            context.watches.grants.store.get(g).is_some_and(|g| phase(&g) != GrantPhase::Revoked)
+        };
+        for grant in refs.iter().filter(lives) {
             context.looked.touch(format!("{}/{}", grant.namespace.as_deref().unwrap_or_default(), grant.name), ended);
         }
         futures::stream::iter(refs)

@@ -180,18 +180,16 @@ fn observe_fault(context: &Context, own: &DepartmentQuota) -> Option<(Reason, St
     let Ok(chain) = tree.chain(&name) else {
         return Some((Reason::DepartmentNotFound, format!("department {name} has no place in the tree yet")));
     };
-    let quotas = context.watches.quotas.all();
-    let nearest = |of: &[String]| of.iter().skip(1).find_map(|a| quotas.iter().find(|q| q.name_any() == *a).cloned());
+    let nearest = |of: &[String]| of.iter().skip(1).find_map(|a| context.watches.quotas.get(a));
     let parent = nearest(&chain);
-    let siblings: Vec<Arc<DepartmentQuota>> = match &parent {
-        Some(parent) => quotas
-            .iter()
-            .filter(|q| q.name_any() != name)
-            .filter(|q| {
-                tree.chain(&q.name_any()).is_ok_and(|c| nearest(&c).is_some_and(|n| n.name_any() == parent.name_any()))
-            })
-            .cloned()
-            .collect(),
+    let siblings: Vec<Arc<DepartmentQuota>> = match parent.as_ref().map(|p| p.name_any()) {
+        Some(parent) => {
+            let is_sibling = |q: &Arc<DepartmentQuota>| {
+                let own = q.name_any();
+                own != name && tree.chain(&own).is_ok_and(|c| nearest(&c).is_some_and(|n| n.name_any() == parent))
+            };
+            context.watches.quotas.all().into_iter().filter(is_sibling).collect()
+        }
         None => Vec::new(),
     };
     // Siblings count with what is in force, so that a refused one does not take room from the rest.

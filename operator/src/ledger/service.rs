@@ -203,7 +203,11 @@ impl LedgerService {
 
     /// Puts a department in its place, in every site's books.
     pub fn place(&self, department: &str, parent: Option<&str>) {
-        self.with_tree(|tree| tree.place(department, parent));
+        let stands = |tree: &Tree| tree.contains(department) && tree.parent(department) == parent;
+        // Every change of the tree adds up all books anew.
+        if !stands(&self.tree()) {
+            self.with_tree(|tree| tree.place(department, parent));
+        }
     }
 
     /// Takes a department out of the tree.
