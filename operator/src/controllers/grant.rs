@@ -71,14 +71,14 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
     let now = context.clock.now();
     let charge = cached.status.as_ref().and_then(|s| s.charge.as_ref());
     super::request::shown(&context, &cached.spec.site, cached.uid(), charge).await;
-    match grant::task(&cached, now) {
+    let (name, version) = (key(cached.as_ref()), cached.metadata.resource_version.as_deref());
+    let task = grant::task(&cached, now);
+    match task {
         Task::Rest => return rest(&context, &cached).await,
         Task::AwaitCharge => return Ok(Action::await_change()),
         Task::Deliver if phase(&cached) == GrantPhase::InService => {
             let longest = context.links.get(&cached.spec.site).map_or(LOOK_BLINDLY, |link| regularly(&link));
-            if let Some(left) =
-                context.looked.rests(&key(cached.as_ref()), cached.metadata.resource_version.as_deref(), longest)
-            {
+            if let Some(left) = context.looked.rests(&name, version, longest) {
                 return Ok(Action::requeue(spread(left, &cached.name_any(), 1)));
             }
         }
@@ -98,13 +98,13 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
         );
         return not_reached(&api, &cached, &message, LOOK_BLINDLY, now).await;
     }
-    if matches!(grant::task(&cached, now), Task::Remove | Task::Prove)
-        && let Some(left) = context.looked.ends(&key(cached.as_ref()), cached.metadata.resource_version.as_deref())
+    if matches!(task, Task::Remove | Task::Prove)
+        && let Some(left) = context.looked.ends(&name, version)
     {
         return Ok(Action::requeue(left));
     }
     // Fresh, because intents are written before effects and must not be taken from an older inventory.
-    let seen = context.looked.seen(&key(cached.as_ref()));
+    let seen = context.looked.seen(&name);
     let Some(held) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     let mut ended = match grant::task(&held, now) {
         Task::Rest | Task::AwaitCharge => Ok(Action::await_change()),
