@@ -111,7 +111,7 @@ pub(super) async fn remove(
     if !removal.remaining.is_empty() {
         return being_removed(context, api, &held, RevokeStep::Removing, (&removal, seen), link, now).await;
     }
-    prove(context, api, &held, link, seen, now).await
+    settle(context, api, &held, link, now).await
 }
 
 /// Whether the order to end a grant was taken back before anything was removed: asked of the hub itself, because what is removed
@@ -151,7 +151,7 @@ async fn being_removed(
     Ok(Action::requeue(Duration::try_from(lasted).unwrap_or_default().clamp(SOON, SELDOM)))
 }
 
-/// Zero is proven, then the ledger releases the charge, then one write records the end.
+/// What an earlier look removed is proven gone.
 pub(super) async fn prove(
     context: &Context,
     api: &Api<ResourceGrant>,
@@ -169,6 +169,19 @@ pub(super) async fn prove(
     if !removal.remaining.is_empty() {
         return being_removed(context, api, held, RevokeStep::Proving, (&removal, seen), link, now).await;
     }
+    settle(context, api, held, link, now).await
+}
+
+/// Zero is proven once nothing is left to remove, then the ledger releases the charge, then one write records the end.
+async fn settle(
+    context: &Context,
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    link: &Arc<SiteLink>,
+    now: Timestamp,
+) -> Result<Action, StepError> {
+    let namespace = namespace_of(held)?.to_owned();
+    let status = held.status.clone().unwrap_or_default();
     let checks = match link.prove_zero(&namespace, &status.inventory, &held.spec.bundle.residue, &status.claims).await?
     {
         Zero::Proven(checks) => checks,
