@@ -11,6 +11,7 @@ pub mod driver;
 mod error;
 mod facts;
 pub mod fence;
+mod kinds;
 pub mod kubeconfig;
 pub mod link;
 mod watch;

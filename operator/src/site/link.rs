@@ -1,9 +1,9 @@
 //! The connection to a site, and the connections to all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use kube::client::ClientBuilder;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::kinds::Kinds;
 use super::kubeconfig::{ConnectError, Credential};
 use super::watch::{self as watching, Touch};
 use super::{SiteError, facts};
@@ -44,9 +45,7 @@ pub struct SiteLink {
     fenced: AtomicI64,
     state: watch::Sender<LinkState>,
     look_again: Notify,
-    kinds: Mutex<BTreeSet<(String, String)>>,
-    /// Plurals of the kinds whose watch the site refuses at present.
-    unwatched: Mutex<BTreeSet<String>>,
+    kinds: Kinds,
     stop: CancellationToken,
     touches: mpsc::UnboundedSender<Touch>,
     metrics: Arc<Metrics>,
@@ -105,9 +104,7 @@ impl SiteLink {
 
     /// Makes sure that objects of a kind are watched.
     pub fn ensure_kind(self: &Arc<Self>, group: &str, version: &str, kind: &str, plural: &str) {
-        let fresh =
-            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert((group.to_owned(), plural.to_owned()));
-        if fresh {
+        if self.kinds.add(group, plural) {
             let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
             let resource = ApiResource {
                 group: group.to_owned(),
@@ -122,17 +119,12 @@ impl SiteLink {
 
     /// Whether the site shows everything that changes there.
     pub fn sees_all(&self) -> bool {
-        self.unwatched.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.kinds.all_watched()
     }
 
     /// Remembers whether a kind can be watched.
-    pub(super) fn set_watched(&self, plural: &str, watched: bool) {
-        let mut unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched {
-            unwatched.remove(plural);
-        } else {
-            unwatched.insert(plural.to_owned());
-        }
+    pub(super) fn set_watched(&self, resource: &ApiResource, watched: bool) {
+        self.kinds.set_watched(&resource.group, &resource.plural, watched);
     }
 
     /// The epoch to write with.
@@ -334,8 +326,7 @@ impl SiteLinks {
             fenced: AtomicI64::new(0),
             state: watch::Sender::new(LinkState::default()),
             look_again: Notify::new(),
-            kinds: Mutex::default(),
-            unwatched: Mutex::default(),
+            kinds: Kinds::default(),
             stop: self.stop.child_token(),
             touches: self.touches.clone(),
             metrics: Arc::clone(&self.metrics),

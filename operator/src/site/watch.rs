@@ -128,7 +128,7 @@ pub(super) async fn follow(link: Arc<SiteLink>, resource: ApiResource) {
         let wait = match event {
             None => return,
             Some(Ok(event)) => {
-                link.set_watched(&resource.plural, true);
+                link.set_watched(&resource, true);
                 pass_on(&link, &resource, event);
                 continue;
             }
@@ -174,7 +174,7 @@ fn pause_after(link: &SiteLink, resource: &ApiResource, error: &watcher::Error, 
                 cause = status.message,
                 "the site refuses a watch; drift of this kind is found by the regular look only"
             );
-            link.set_watched(&resource.plural, false);
+            link.set_watched(resource, false);
             spread(REFUSED_PAUSE, &resource.plural, 0)
         }
         kube::Error::Api(_) => pause.next(&resource.plural),
