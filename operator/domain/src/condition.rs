@@ -1,10 +1,13 @@
 //! Conditions as decisions make them: a set that moves `lastTransitionTime` only when `status` moves.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zhengyun_crds::condition::{Condition, ConditionStatus, ConditionType, Conditions, Reason};
 
 use crate::seeded::{self, Bug};
+
+/// When the seeded mistake [`Bug::TimesRefreshed`] takes a condition's time for old.
+const REFRESHED: SignedDuration = SignedDuration::from_secs(120);
 
 /// Builds the next conditions of an object from its present ones.
 ///
@@ -33,6 +36,9 @@ impl<'a> ConditionSet<'a> {
     ) -> &mut Self {
         let unchanged_since = zhengyun_crds::condition::find(self.before, type_)
             .filter(|c| c.status == status && !seeded::is(Bug::Restless))
+            .filter(|c| {
+                !seeded::is(Bug::TimesRefreshed) || self.now.duration_since(c.last_transition_time.0) < REFRESHED
+            })
             .map(|c| c.last_transition_time.clone());
         let mut condition = Condition {
             type_: type_.as_str().to_owned(),

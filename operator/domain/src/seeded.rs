@@ -49,6 +49,7 @@ bugs! {
     ErrorsSwallowed "what failed is not tried again";
     SubscribedLate "changes are listened to only after the first lists came back";
     Restless "a condition's time moves at every look";
+    TimesRefreshed "a condition that is looked at two minutes later gets the time of the look";
     ConditionsNotRefreshed "a condition that stays as it was keeps the generation that it spoke of";
     ReadyTooEarly "a grant is in service as soon as its objects are made, ready or not";
     EndNotFinal "a grant that has ended is worked on again";
@@ -63,12 +64,14 @@ bugs! {
     ZeroAssumed "zero is taken as proven when the namespace is gone";
     UnreachableIsGone "a site that does not answer is taken for one where nothing is left";
     DeleteUnguarded "objects are deleted by name, without UID";
+    BindingDeletedByName "a department's stale role binding is deleted by name, without UID";
     ForeignDeleted "a namespace of the right name is deleted, whoever it belongs to";
     ForeignAdopted "an object of the right name is taken over, whoever it belongs to";
     InventoryAfterEffect "what is delivered is written down after it was made";
     RecreatedUnrecorded "what vanished is made again while the inventory still has its old UID";
     DriftNotRepaired "what others change at a site stays changed";
     FenceNotRaised "a new leader writes to a site without raising its fence";
+    ToldInSystem "what happens to an object without a namespace is told in the system's own";
     DecisionNameDrawn "the API draws the name of a decision anew at every call";
     CreatedUnderAnotherName "the API makes a request under another name when its own is taken";
 }

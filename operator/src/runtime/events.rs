@@ -6,6 +6,7 @@ use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::metrics::Metrics;
 
@@ -75,7 +76,10 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
-        let (recorder, reference, name) = (self.recorder.clone(), object.object_ref(&()), object.name_any());
+        let (recorder, mut reference, name) = (self.recorder.clone(), object.object_ref(&()), object.name_any());
+        if seeded::is(Bug::ToldInSystem) {
+            reference.namespace.get_or_insert_with(|| "kube-system".to_owned());
+        }
         tokio::spawn(async move {
             if let Err(error) = recorder.publish(&event, &reference).await {
                 tracing::debug!(name, %error, "an Event could not be written");

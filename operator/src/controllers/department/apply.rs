@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use zhengyun_crds::department::{Department, DepartmentRole, RoleScope, SubjectKind};
 use zhengyun_crds::marks;
 use zhengyun_domain::naming;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
 use crate::runtime::hub::{is_conflict, is_not_found};
@@ -93,7 +94,8 @@ pub(super) async fn role_bindings(context: &Context, department: &Department, na
     let names: BTreeSet<String> = desired.iter().map(ResourceExt::name_any).collect();
     for stale in existing.items.iter().filter(|b| !names.contains(&b.name_any())) {
         let preconditions = Preconditions { uid: stale.uid(), resource_version: stale.resource_version() };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let preconditions = Some(preconditions).filter(|_| !seeded::is(Bug::BindingDeletedByName));
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match api.delete(&stale.name_any(), &params).await {
             Err(error) if !is_not_found(&error) => return Err(error),
             _ => {}
