@@ -69,7 +69,7 @@ lab-status: ## what runs
 figures: ## measures what README and docs state; JSON in target/figures.json
 	@tests/figures
 
-bench: ## all benchmarks, about an hour; JSON in target/bench, a table; ARGS="--scale 0.1"
+bench: ## all benchmarks at a size that takes half an hour; JSON in target/bench, a table; ARGS="--scale 1" for full size, some hours
 	@tests/bench/run $(ARGS)
 
 bench-B%: ## one of them, bench-B1 to bench-B7
