@@ -50,10 +50,10 @@ pub const BENCHMARKS: [Benchmark; 7] = [
     Benchmark { id: "B1", what: "life cycles from request to zero", usual_scale: 0.05 },
     Benchmark { id: "B2", what: "a tree as deep as a region", usual_scale: 0.05 },
     Benchmark { id: "B3", what: "many clients on one quota", usual_scale: 0.3 },
-    Benchmark { id: "B4", what: "deaths and restarts among many grants", usual_scale: 0.1 },
+    Benchmark { id: "B4", what: "deaths and restarts among many grants", usual_scale: 0.05 },
     Benchmark { id: "B5", what: "delivery to two sites", usual_scale: 1.0 },
-    Benchmark { id: "B6", what: "readers and writers at the API", usual_scale: 0.1 },
-    Benchmark { id: "B7", what: "a full region, idle", usual_scale: 0.1 },
+    Benchmark { id: "B6", what: "readers and writers at the API", usual_scale: 0.05 },
+    Benchmark { id: "B7", what: "a full region, idle", usual_scale: 0.05 },
 ];
 
 /// The product beside what others do; needs the peers' programs (`tests/bench/peers/build`).
