@@ -49,6 +49,14 @@ wire_enum! {
         PolicyEnforced = "PolicyEnforced",
         /// Things that must go are still there, and are still charged.
         RetainedStorage = "RetainedStorage",
+        /// Measurements meet the objectives of the recovery plan.
+        ObjectiveMet = "ObjectiveMet",
+        /// The evidence supports the recovery level that is asked for.
+        LevelMet = "LevelMet",
+        /// A verified restore point stands, and its keys are in a safe place.
+        Protected = "Protected",
+        /// Every copy was read back and compared.
+        Verified = "Verified",
     }
 }
 
@@ -225,6 +233,62 @@ wire_enum! {
         CapacityShort = "CapacityShort",
         /// The object cannot be decoded.
         Undecodable = "Undecodable",
+        /// There is no such backup store.
+        StoreNotFound = "StoreNotFound",
+        /// A backup store does not answer or cannot be used.
+        StoreNotReady = "StoreNotReady",
+        /// A source of the plan is not there, is another department's, or was not declared by an administrator.
+        SourceRefused = "SourceRefused",
+        /// The schedule cannot be read.
+        ScheduleInvalid = "ScheduleInvalid",
+        /// The schedule names a moment that never comes.
+        ScheduleNeverFires = "ScheduleNeverFires",
+        /// Runs are further apart than the recovery point objective.
+        ScheduleTooSparse = "ScheduleTooSparse",
+        /// The clock is behind what it was when the last run was recorded.
+        ClockWentBack = "ClockWentBack",
+        /// Too few copies are independent of the sources and of one another.
+        CopiesNotIndependent = "CopiesNotIndependent",
+        /// No copy is as far away as the plan asks for.
+        CopiesTooClose = "CopiesTooClose",
+        /// An objective is outside the range that the standard gives as an example for the level.
+        ObjectiveOutsideRow = "ObjectiveOutsideRow",
+        /// The row of the level table was not checked against the published standard.
+        LevelRowUnverified = "LevelRowUnverified",
+        /// A clause of the recovery level is not met.
+        ClauseUnmet = "ClauseUnmet",
+        /// Measurements meet the objectives.
+        ObjectiveMet = "ObjectiveMet",
+        /// Nothing counts as a measurement yet.
+        NotMeasured = "NotMeasured",
+        /// More data would be lost than the objective allows.
+        RpoExceeded = "RpoExceeded",
+        /// The last drill took longer than the objective allows.
+        RtoExceeded = "RtoExceeded",
+        /// The last passed drill is too old to count.
+        DrillOverdue = "DrillOverdue",
+        /// There was no room for the drill.
+        DrillSkipped = "DrillSkipped",
+        /// Not everybody has confirmed where the password keys are kept.
+        EscrowPending = "EscrowPending",
+        /// The plan is paused.
+        Paused = "Paused",
+        /// A volume in scope is covered by no source.
+        VolumeDataNotCovered = "VolumeDataNotCovered",
+        /// There is no such backup, or no copy of it.
+        BackupNotFound = "BackupNotFound",
+        /// No copy of the backup was verified.
+        BackupNotVerified = "BackupNotVerified",
+        /// A restore may not cross from one department to another.
+        CrossDepartment = "CrossDepartment",
+        /// The plan that would be carried out is not the one that was agreed to.
+        PlanChanged = "PlanChanged",
+        /// Objects are in the way at the target.
+        TargetConflict = "TargetConflict",
+        /// The target does not serve a kind.
+        KindNotServed = "KindNotServed",
+        /// Ended at a person's request.
+        Cancelled = "Cancelled",
     }
 }
 

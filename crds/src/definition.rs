@@ -30,6 +30,11 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
         crate::ApprovalPolicy::crd(),
         crate::ResourceGrant::crd(),
         crate::Ledger::crd(),
+        crate::BackupStore::crd(),
+        crate::RecoveryPlan::crd(),
+        crate::SystemBackup::crd(),
+        crate::SystemRestore::crd(),
+        crate::RecoveryDrill::crd(),
     ]
     .into_iter()
     .map(finished)

@@ -83,6 +83,53 @@ pub struct DirectDelivery {
     pub secret_name: String,
 }
 
+/// A database outside the cloud that recovery plans may name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalDatabase {
+    /// Name that plans use.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Department whose plans may name it.
+    #[schemars(length(min = 1, max = 58))]
+    pub department: String,
+    /// Host name or address of the PostgreSQL server.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"))]
+    pub host: String,
+    /// TCP port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+}
+
+/// A folder outside the cloud below which recovery plans may name folders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalFileRoot {
+    /// Name that plans use.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Department whose plans may name it.
+    #[schemars(length(min = 1, max = 58))]
+    pub department: String,
+    /// Absolute path, as the worker at the site sees it.
+    #[schemars(length(min = 2, max = 256), regex(pattern = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"))]
+    pub path: String,
+}
+
+/// What outside the cloud may be backed up from this site. Plans name these things; addresses and paths stand only here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalSources {
+    /// Databases.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub databases: Vec<ExternalDatabase>,
+    /// File roots.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub file_roots: Vec<ExternalFileRoot>,
+}
+
 /// A site (站点): a member cluster that resources are delivered to.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -127,6 +174,9 @@ pub struct SiteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub expected_identity: Option<String>,
+    /// What outside the cloud may be backed up from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_sources: Option<ExternalSources>,
 }
 
 /// The capacity that decisions follow.

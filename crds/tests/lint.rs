@@ -34,7 +34,7 @@ fn walk(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
 }
 
 #[test]
-fn there_are_the_ten_kinds() {
+fn there_are_the_fifteen_kinds() {
     let mut kinds: Vec<String> = definitions().into_iter().map(|(kind, ..)| kind).collect();
     kinds.sort();
     assert_eq!(
@@ -42,14 +42,19 @@ fn there_are_the_ten_kinds() {
         [
             "Approval",
             "ApprovalPolicy",
+            "BackupStore",
             "CatalogItem",
             "Department",
             "DepartmentQuota",
             "InformationSystem",
             "Ledger",
+            "RecoveryDrill",
+            "RecoveryPlan",
             "ResourceGrant",
             "ResourceRequest",
-            "Site"
+            "Site",
+            "SystemBackup",
+            "SystemRestore"
         ]
     );
 }

@@ -22,6 +22,8 @@ mod definitions_books;
 mod definitions_catalog;
 #[path = "admission/definitions_orders.rs"]
 mod definitions_orders;
+#[path = "admission/definitions_recovery.rs"]
+mod definitions_recovery;
 #[path = "admission/definitions_tree.rs"]
 mod definitions_tree;
 #[path = "admission/ground.rs"]
@@ -157,6 +159,11 @@ async fn definitions(outcome: &mut Outcome, ground: &Ground) -> Result<()> {
         ("definition of grants", definitions_books::grants()),
         ("definition of ledgers", definitions_books::ledgers()),
         ("definition of charges", definitions_books::charges(ground)),
+        ("definition of backup stores", definitions_recovery::stores()),
+        ("definition of recovery plans", definitions_recovery::plans()),
+        ("definition of backups", definitions_recovery::backups()),
+        ("definition of restores", definitions_recovery::restores()),
+        ("definition of drills", definitions_recovery::drills()),
     ] {
         outcome.table(&ground.callers, name, cases).await?;
     }

@@ -23,6 +23,8 @@ mod definitions_books;
 mod definitions_catalog;
 #[path = "admission/definitions_orders.rs"]
 mod definitions_orders;
+#[path = "admission/definitions_recovery.rs"]
+mod definitions_recovery;
 #[path = "admission/definitions_tree.rs"]
 mod definitions_tree;
 #[path = "apiserver_schema/ground.rs"]
@@ -91,6 +93,11 @@ fn hub(ground: &Ground) -> Vec<(&'static str, Vec<Case>)> {
         ("definition of grants", definitions_books::grants()),
         ("definition of ledgers", definitions_books::ledgers()),
         ("definition of charges", definitions_books::charges(ground)),
+        ("definition of backup stores", definitions_recovery::stores()),
+        ("definition of recovery plans", definitions_recovery::plans()),
+        ("definition of backups", definitions_recovery::backups()),
+        ("definition of restores", definitions_recovery::restores()),
+        ("definition of drills", definitions_recovery::drills()),
         ("policy on approvals", hub_approvals::approvals(ground)),
         ("policy on requests, authors", hub_requests::authors()),
         ("policy on requests, steps", hub_requests::steps()),

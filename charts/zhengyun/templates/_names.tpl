@@ -18,12 +18,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Namespaced kinds of a department. */}}
 {{- define "zhengyun.departmentKinds" -}}[informationsystems, resourcerequests, approvals, resourcegrants]{{- end -}}
 
+{{/* Kinds of disaster recovery. They are read like the others; rights to write come with the controllers that act on them. */}}
+{{- define "zhengyun.recoveryKinds" -}}[backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]{{- end -}}
+
 {{/* Kinds that belong to no department. */}}
 {{- define "zhengyun.platformKinds" -}}[departments, departmentquotas, sites, catalogitems, approvalpolicies]{{- end -}}
 
 {{/* Every kind. */}}
 {{- define "zhengyun.allKinds" -}}
-[departments, departmentquotas, sites, catalogitems, approvalpolicies, ledgers, informationsystems, resourcerequests, approvals, resourcegrants]
+[departments, departmentquotas, sites, catalogitems, approvalpolicies, ledgers, informationsystems, resourcerequests, approvals, resourcegrants, backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]
 {{- end -}}
 
 {{/* Rules to read every kind, and what happened to it. */}}
@@ -45,6 +48,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [get, list, watch]
 - apiGroups: [zhengyun.io]
   resources: {{ include "zhengyun.platformKinds" . }}
+  verbs: [get, list, watch]
+- apiGroups: [zhengyun.io]
+  resources: {{ include "zhengyun.recoveryKinds" . }}
   verbs: [get, list, watch]
 - apiGroups: ["", events.k8s.io]
   resources: [events]

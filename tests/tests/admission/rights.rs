@@ -76,6 +76,11 @@ pub(crate) fn api() -> Vec<Case> {
         "resourcerequests",
         "approvals",
         "resourcegrants",
+        "backupstores",
+        "recoveryplans",
+        "systembackups",
+        "systemrestores",
+        "recoverydrills",
     ] {
         let resource = format!("zhengyun.io/{kind}");
         cases.push(may(API_ACCOUNT, "watch", &resource, ""));
