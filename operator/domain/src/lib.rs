@@ -1,7 +1,7 @@
 //! The decisions of Zhengyun: pure functions, no clock, no network, no randomness.
 //!
 //! Every noun has its module: department ([`tree`]), [`quota`], [`catalog`], [`request`], [`approval`], [`policy`], [`grant`],
-//! [`delivery`], [`ledger`]. Beneath them are exact amounts ([`quantity`], [`amounts`]) and bounded expressions ([`expression`],
+//! [`delivery`], [`ledger`], [`recovery`]. Beneath them are exact amounts ([`quantity`], [`amounts`]) and bounded expressions ([`expression`],
 //! [`template`], [`parameters`], [`manifest`], [`readiness`]).
 
 #![deny(clippy::arithmetic_side_effects)]
@@ -23,6 +23,7 @@ pub mod policy;
 pub mod quantity;
 pub mod quota;
 pub mod readiness;
+pub mod recovery;
 pub mod request;
 pub mod seeded;
 pub mod template;

@@ -5,6 +5,7 @@
 //! inputs are written with their length in front, so that `a-b` with `c` never reads the same as `a` with `b-c`.
 
 use data_encoding::BASE32_NOPAD;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 /// The longest DNS label, in bytes (RFC 1123, section 2.1 with RFC 1035, section 2.3.4).
@@ -25,6 +26,13 @@ const SITE_DIGEST_CHARS: usize = 10;
 /// Separate the digests of different kinds of names, so that one can never be passed off as another.
 const GRANT_DOMAIN: &str = "zhengyun.io/grant-name";
 const SITE_DOMAIN: &str = "zhengyun.io/site-namespace";
+const RUN_DOMAIN: &str = "zhengyun.io/recovery-run";
+
+/// Digest characters in the name of a scheduled run.
+const RUN_DIGEST_CHARS: usize = 6;
+
+/// How much of a plan's name is kept in the name of a run, in bytes: a plan's name has no more.
+const RUN_PLAN_BYTES: usize = 40;
 
 /// A text that cannot be used as a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +67,15 @@ pub fn grant_name(request_name: &str, request_uid: &str) -> String {
 pub fn site_namespace(department: &str, grant: &str, hub_uid: &str, grant_uid: &str) -> String {
     let digest = digest(SITE_DOMAIN, &[hub_uid, grant_uid], SITE_DIGEST_CHARS);
     join_label(&["zy", &cut(department, SITE_PART_BYTES), &cut(grant, SITE_PART_BYTES), &digest])
+}
+
+/// The name of a run that a recovery plan makes at a due time: plan, due time in UTC, and a digest of the plan's UID, the kind of
+/// run and the store. The same run has the same name however often it is started, and a plan made again under its old name never
+/// meets the runs of the old one.
+pub fn run_name(kind: &str, plan: &str, plan_uid: &str, store: &str, due: Timestamp) -> String {
+    let digest = digest(RUN_DOMAIN, &[kind, plan_uid, store], RUN_DIGEST_CHARS);
+    let time = due.strftime("%Y%m%dt%H%M%S").to_string();
+    join_label(&[&cut(plan, RUN_PLAN_BYTES), &time, &digest])
 }
 
 /// The hub namespace that holds a department's own objects: `dept-<department>`.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rstest::rstest;
-use zhengyun_domain::naming::{check_label, department_namespace, grant_name, is_label, site_namespace};
+use zhengyun_domain::naming::{check_label, department_namespace, grant_name, is_label, run_name, site_namespace};
 
 #[rstest]
 #[case("a", true)]
@@ -48,6 +48,22 @@ fn a_cut_never_leaves_a_hyphen_before_the_next_part() {
     let name = site_namespace("nineteen-characters-x", "also-nineteen-char-s-x", "hub", "uid");
     assert!(name.starts_with("zy-nineteen-characters-also-nineteen-char-s-"), "{name}");
     assert!(!name.contains("--"), "{name}");
+}
+
+#[test]
+fn runs_of_recovery_plans() {
+    let due = "2026-11-26T02:00:00Z".parse().unwrap();
+    let name = run_name("SystemBackup", "fiscal-e-bills", "uid-1", "", due);
+    assert!(name.starts_with("fiscal-e-bills-20261126t020000-"), "{name}");
+    assert_eq!(name, run_name("SystemBackup", "fiscal-e-bills", "uid-1", "", due), "the same run, the same name");
+    for other in [
+        run_name("SystemBackup", "fiscal-e-bills", "uid-2", "", due),
+        run_name("RecoveryDrill", "fiscal-e-bills", "uid-1", "", due),
+        run_name("SystemBackup", "fiscal-e-bills", "uid-1", "far", due),
+    ] {
+        assert_ne!(name, other);
+    }
+    assert_eq!(run_name("SystemBackup", &"p".repeat(40), "u", "", due).len(), 63);
 }
 
 #[test]

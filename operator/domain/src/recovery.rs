@@ -1,0 +1,16 @@
+//! Disaster recovery: when backups are due and which are kept, what a restore would do, and what the evidence is worth.
+//!
+//! [`schedule`] says when, [`retention`] what is kept and why, [`backup`], [`restore`] and [`drill`] hold the phases and plans of
+//! single runs, [`objective`] judges what was measured, [`level`] holds it against the standard, [`place`] says what fails together,
+//! [`charge`] turns bytes into charges. Nothing here looks at a clock or a store: moments and facts are given.
+
+pub mod backup;
+pub mod charge;
+pub mod drill;
+pub mod duration;
+pub mod level;
+pub mod objective;
+pub mod place;
+pub mod restore;
+pub mod retention;
+pub mod schedule;

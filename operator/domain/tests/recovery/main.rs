@@ -1,0 +1,23 @@
+//! Disaster recovery: schedules, retention, objectives, levels, plans and charges.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what is wrong by failing"
+)]
+
+mod backup;
+mod charge;
+mod duration;
+mod level;
+mod objective;
+mod restore;
+mod retention;
+mod schedule;
+
+/// A moment.
+fn at(text: &str) -> jiff::Timestamp {
+    text.parse().unwrap()
+}
