@@ -13,39 +13,36 @@ use crate::quantity::{Format, Quantity, QuantityError};
 /// Resource that bytes of backups are charged as.
 pub const STORAGE_BACKUP: &str = "storage.backup";
 
+/// How a ceiling is or would be passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Store.
+    pub store: String,
+    /// Bytes that stand.
+    pub stored: Quantity,
+    /// Bytes that would be written.
+    pub more: Quantity,
+    /// The ceiling.
+    pub ceiling: Quantity,
+    /// By how much it is passed.
+    pub over: Quantity,
+}
+
 /// What cannot be charged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChargeError {
     /// What stands is above the ceiling before the run begins.
     #[error(
-        "QuotaExceeded: store {store} holds {stored} of this plan and spec.ceiling is {ceiling}, less than that by {over}: raise spec.ceiling, or keep fewer backups and wait for retention"
+        "QuotaExceeded: store {} holds {} of this plan and spec.ceiling is {}, less than that by {}: raise spec.ceiling, or keep fewer backups and wait for retention",
+        .0.store, .0.stored, .0.ceiling, .0.over
     )]
-    AboveCeiling {
-        /// Store.
-        store: String,
-        /// Bytes that stand.
-        stored: Quantity,
-        /// The ceiling.
-        ceiling: Quantity,
-        /// By how much it is passed.
-        over: Quantity,
-    },
+    AboveCeiling(Box<Passed>),
     /// The run would pass the ceiling.
     #[error(
-        "QuotaExceeded: store {store} holds {stored} of this plan, {more} more would pass spec.ceiling {ceiling} by {over}: the run stops and the backups before it stay; raise spec.ceiling, or keep fewer backups"
+        "QuotaExceeded: store {} holds {} of this plan, {} more would pass spec.ceiling {} by {}: the run stops and the backups before it stay; raise spec.ceiling, or keep fewer backups",
+        .0.store, .0.stored, .0.more, .0.ceiling, .0.over
     )]
-    WouldPass {
-        /// Store.
-        store: String,
-        /// Bytes that stand.
-        stored: Quantity,
-        /// Bytes that would be written.
-        more: Quantity,
-        /// The ceiling.
-        ceiling: Quantity,
-        /// By how much it would be passed.
-        over: Quantity,
-    },
+    WouldPass(Box<Passed>),
     /// The ceiling is not a whole number of bytes.
     #[error("Invalid: spec.ceiling {0} is not a whole number of bytes: write one such as 50Gi")]
     NotBytes(Quantity),
@@ -89,12 +86,13 @@ pub fn running(stores: &[Stored], ceiling: &Quantity) -> Result<BTreeMap<String,
         let granted = bytes(stored.bytes)?;
         let left = ceiling.checked_sub(&granted)?;
         if left.is_negative() {
-            return Err(ChargeError::AboveCeiling {
+            return Err(ChargeError::AboveCeiling(Box::new(Passed {
                 store: stored.store.clone(),
                 stored: granted,
+                more: Quantity::ZERO,
                 ceiling: *ceiling,
                 over: granted.checked_sub(ceiling)?,
-            });
+            })));
         }
         add(&mut charges, &stored.site, left, granted)?;
     }
@@ -123,7 +121,13 @@ pub fn may_write(stored: &Stored, more: u64, ceiling: &Quantity) -> Result<(), C
     if over.is_negative() || over.is_zero() {
         return Ok(());
     }
-    Err(ChargeError::WouldPass { store: stored.store.clone(), stored: have, more, ceiling: *ceiling, over })
+    Err(ChargeError::WouldPass(Box::new(Passed {
+        store: stored.store.clone(),
+        stored: have,
+        more,
+        ceiling: *ceiling,
+        over,
+    })))
 }
 
 fn add(

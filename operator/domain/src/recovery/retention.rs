@@ -127,7 +127,7 @@ pub fn decide(policy: &Retention, holds: &[Hold], points: &[Point], zone: &TimeZ
     let verified: Vec<&Point> =
         ordered.iter().copied().filter(|p| p.worth == Worth::Verified && p.captured_at <= trusted).collect();
     let mut reasons: BTreeMap<&str, BTreeSet<Kept>> = BTreeMap::new();
-    let mut keep = |point: &'_ str, why: Kept| {
+    let mut keep = |point: &str, why: Kept| {
         // Names are looked up again, so that the map borrows from the points alone.
         if let Some(point) = points.iter().find(|p| p.name == point) {
             reasons.entry(point.name.as_str()).or_default().insert(why);

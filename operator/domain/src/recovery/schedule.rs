@@ -23,8 +23,9 @@ use crate::finding::Finding;
 pub use cron::Cron;
 pub use due::{Due, DueRun, due};
 
-/// How far ahead a due time is looked for. The rarest date that comes back is 29 February, at most eight years apart.
-const HORIZON_DAYS: u32 = 9 * 366;
+/// How far ahead a due time is looked for. The rarest that comes back is 29 February on one day of the week (`0 0 29 2 */7`), at
+/// most 40 years apart.
+const HORIZON_DAYS: u32 = 41 * 366;
 
 /// The shortest interval.
 const MIN_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
@@ -175,7 +176,8 @@ impl Schedule {
     /// The last change of the clocks up to a moment.
     fn jump_before(&self, moment: Timestamp) -> Option<Timestamp> {
         let just_after = moment.checked_add(SignedDuration::from_secs(1)).ok()?;
-        self.zone.preceding(just_after).next().map(|change| change.timestamp())
+        let change = self.zone.preceding(just_after).next()?;
+        Some(change.timestamp())
     }
 
     /// How much later than due an object's runs start: always the same for the same object, between nothing and the jitter.

@@ -45,6 +45,8 @@ fn next(text: &Text, from: &str, count: usize) -> Vec<String> {
 #[case::steps("5/20 */12 * * *", "UTC", "2026-01-01T00:00:00Z", &["2026-01-01T00:05:00Z", "2026-01-01T00:25:00Z", "2026-01-01T00:45:00Z", "2026-01-01T12:05:00Z"])]
 #[case::last_of_the_month_when_there_is_one("0 0 31 * *", "UTC", "2026-01-31T00:00:00Z", &["2026-03-31T00:00:00Z", "2026-05-31T00:00:00Z"])]
 #[case::leap_days("0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z", &["2104-02-29T00:00:00Z"])]
+#[case::a_date_on_a_weekday("0 0 1 1 */7", "UTC", "2023-01-02T00:00:00Z", &["2034-01-01T00:00:00Z"])]
+#[case::leap_days_on_sundays("0 0 29 2 */7", "UTC", "2088-03-01T00:00:00Z", &["2128-02-29T00:00:00Z"])]
 #[case::shorthand("@weekly", "UTC", "2026-11-27T00:00:00Z", &["2026-11-29T00:00:00Z"])]
 fn cron_times(#[case] expression: &str, #[case] zone: &str, #[case] from: &str, #[case] expected: &[&str]) {
     assert_eq!(next(&cron(expression, zone), from, expected.len()), expected);
