@@ -1,0 +1,5 @@
+//! What a backup can prove about itself, without the hub: a list of its items, a tree of digests over it, and a signed chain.
+
+pub mod chain;
+pub mod items;
+pub mod merkle;

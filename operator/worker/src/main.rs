@@ -1,0 +1,109 @@
+//! `zhengyun-worker`: backs up, verifies and restores.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use zhengyun_worker::args::{Args, Command};
+use zhengyun_worker::control::{Control, ProgressForm, Reporter, say};
+use zhengyun_worker::error::{Result, WorkerError};
+use zhengyun_worker::run;
+
+fn main() -> ExitCode {
+    // Two TLS providers in one process panic at run time, so the choice is made before anything else.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("zhengyun-worker: another TLS provider is installed already");
+        return ExitCode::from(1);
+    }
+    let args = Args::parse();
+    let form = args.progress;
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(form, &error);
+            ExitCode::from(if matches!(error, WorkerError::Input { .. }) { 2 } else { 1 })
+        }
+    }
+}
+
+fn tell(form: ProgressForm, error: &WorkerError) {
+    if form == ProgressForm::Json {
+        let body = serde_json::json!({
+            "error": { "reason": error.reason(), "message": error.to_string(), "transient": error.is_transient() }
+        });
+        eprintln!("{body}");
+    } else {
+        eprintln!("zhengyun-worker: {error}");
+    }
+}
+
+fn start(args: Args) -> Result<()> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| WorkerError::engine("starting the runtime", e))?;
+    let control = Control::new().with_limit(args.limit_kib.saturating_mul(1024));
+    stop_on_signals(&runtime, &control)?;
+    let reporter = Reporter::start(control.clone(), args.progress, args.heartbeat_file);
+    let form = args.progress;
+    let outcome = carry_out(args.command, &runtime, &control);
+    drop(reporter);
+    control.take_notes().iter().for_each(|note| say(form, note));
+    outcome
+}
+
+/// The commands block, so they run on this thread and not on the runtime's.
+fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<()> {
+    let handle = runtime.handle();
+    match command {
+        Command::Init(args) => print(&run::init::init(&args, handle, control)?),
+        Command::Backup(args) => print(&run::backup::backup(&args, handle, control)?),
+        Command::Snapshots(args) => print(&run::snapshots::snapshots(&args, handle, control)?),
+        Command::Verify(args) => {
+            let report = run::verify::verify(&args, handle, control)?;
+            print(&report)?;
+            match report.findings.first() {
+                None => Ok(()),
+                Some(first) => Err(WorkerError::NotIntact {
+                    findings: report.findings.len(),
+                    first: format!("{}: {}", first.part, first.problem),
+                }),
+            }
+        }
+        Command::Restore(args) => {
+            let report = run::restore::restore(&args, handle, control)?;
+            print(&report)?;
+            let total =
+                report.created + report.replaced + report.same + report.skipped + report.left_out + report.failed;
+            if report.failed == 0 { Ok(()) } else { Err(WorkerError::Incomplete { failed: report.failed, total }) }
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the output of the program")]
+fn print<T: Serialize>(report: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| WorkerError::engine("writing the report", e))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// The first signal asks the run to stop; the second ends the process, which is safe at any point.
+fn stop_on_signals(runtime: &Runtime, control: &Control) -> Result<()> {
+    let _inside = runtime.enter();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).map_err(|e| WorkerError::engine("waiting for signals", e))?;
+        let control = control.clone();
+        runtime.spawn(async move {
+            while signals.recv().await.is_some() {
+                if control.is_cancelled() {
+                    std::process::exit(1);
+                }
+                control.cancel();
+            }
+        });
+    }
+    Ok(())
+}

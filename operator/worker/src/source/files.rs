@@ -1,0 +1,293 @@
+//! A directory tree as a source.
+//!
+//! Nothing is opened by a path: each directory is opened below the descriptor of its parent and no symbolic link is followed, so
+//! whoever can rename directories while we read cannot lead us out of the root.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{DATA_DIR, Source};
+use crate::control::Control;
+use crate::engine::{Entry, Kind, Meta, Opened};
+use crate::error::{Result, WorkerError};
+use crate::evidence::items::{Consistency, MAX_NAMED, SourceKind, SourceRecord, path_text};
+
+/// Directories within directories that are followed; each holds a descriptor.
+const MAX_DEPTH: usize = 500;
+/// The longest list of extended attributes and the longest value, as the kernel bounds them.
+const MAX_XATTR: usize = 64 * 1024;
+
+/// A directory tree.
+pub struct FileTree {
+    name: String,
+    root: PathBuf,
+    open: Vec<Level>,
+    first: Option<Entry>,
+    control: Control,
+    captured_at: Timestamp,
+    changed: Changed,
+}
+
+/// Files that were not the same twice.
+#[derive(Clone, Debug, Default)]
+struct Changed(Arc<Mutex<(Vec<String>, u64)>>);
+
+impl Changed {
+    fn add(&self, path: &Path) {
+        let mut changed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.1 += 1;
+        if changed.0.len() < MAX_NAMED {
+            changed.0.push(path_text(path));
+        }
+    }
+}
+
+struct Level {
+    directory: Arc<OwnedFd>,
+    path: PathBuf,
+    /// Names that are left, in order.
+    names: VecDeque<CString>,
+}
+
+impl FileTree {
+    /// Opens the root. It must be a directory and no symbolic link.
+    pub fn open(name: &str, root: &Path, control: Control) -> Result<Self> {
+        let unusable = |e: Errno| {
+            WorkerError::input(
+                format!("--files {name}"),
+                format!("\"{}\" cannot be opened as a directory: {e}", root.display()),
+                "name a directory that can be read, and not by a symbolic link",
+            )
+        };
+        let directory = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty()).map_err(unusable)?;
+        let stat = rustix::fs::fstat(&directory).map_err(unusable)?;
+        let path = Path::new(DATA_DIR).join(name);
+        let meta = meta(&stat, xattrs(&directory, c".").map_err(unusable)?);
+        let first = Entry { path: path.clone(), kind: Kind::Dir, meta, open: None, repeated: false };
+        let names = names(&directory).map_err(unusable)?;
+        Ok(Self {
+            name: name.to_owned(),
+            root: root.to_owned(),
+            open: vec![Level { directory: Arc::new(directory), path, names }],
+            first: Some(first),
+            control,
+            captured_at: Timestamp::now(),
+            changed: Changed::default(),
+        })
+    }
+
+    fn fail(&self, path: &Path, cause: impl std::fmt::Display) {
+        self.control.fail(unreadable(&self.name, path, cause));
+    }
+
+    /// The entry of a name; none if it is gone.
+    fn entry(&self, level_directory: &Arc<OwnedFd>, path: &Path, name: &CString) -> io::Result<Option<(Entry, bool)>> {
+        let stat = match rustix::fs::statat(level_directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+        let mut open = None;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                open = Some(self.opener(Arc::clone(level_directory), path, name, &stat));
+                Kind::File
+            }
+            FileType::Directory => Kind::Dir,
+            FileType::Symlink => match rustix::fs::readlinkat(level_directory, name, Vec::new()) {
+                Err(Errno::NOENT) => return Ok(None),
+                target => Kind::Link(std::ffi::OsString::from_vec(target?.into_bytes()).into()),
+            },
+            FileType::BlockDevice => Kind::Block(stat.st_rdev),
+            FileType::CharacterDevice => Kind::Char(stat.st_rdev),
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            FileType::Unknown => return Err(io::Error::other("it is of no kind that is known")),
+        };
+        let attributes = match kind {
+            Kind::File | Kind::Dir => xattrs(level_directory, name)?,
+            _ => Vec::new(),
+        };
+        let is_dir = kind == Kind::Dir;
+        Ok(Some((Entry { path: path.to_owned(), kind, meta: meta(&stat, attributes), open, repeated: false }, is_dir)))
+    }
+
+    fn opener(&self, directory: Arc<OwnedFd>, path: &Path, name: &CString, listed: &Stat) -> crate::engine::Opener {
+        let (source, path, name, changed) = (self.name.clone(), path.to_owned(), name.clone(), self.changed.clone());
+        let identity = (listed.st_dev, listed.st_ino, listed.st_size);
+        Box::new(move || {
+            // A FIFO that took the file's place must not hold us up.
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let opened = rustix::fs::openat(&directory, &name, flags, Mode::empty())
+                .and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)));
+            match opened {
+                Ok((file, stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                    if (stat.st_dev, stat.st_ino, stat.st_size) != identity {
+                        changed.add(&path);
+                    }
+                    Opened::Content(Box::new(File::from(file)))
+                }
+                Ok(_) => Opened::Failed(unreadable(&source, &path, "it is no file any more")),
+                Err(Errno::NOENT) => {
+                    changed.add(&path);
+                    Opened::Vanished
+                }
+                Err(error) => Opened::Failed(unreadable(&source, &path, error)),
+            }
+        })
+    }
+
+    fn descend(&mut self, parent: &Arc<OwnedFd>, path: &Path, name: &CString) -> io::Result<()> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(io::Error::other(format!("it lies more than {MAX_DEPTH} directories deep")));
+        }
+        let directory = match rustix::fs::openat(parent, name, directory_flags(), Mode::empty()) {
+            // Gone, or something else took its place: as good as empty.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                self.changed.add(path);
+                return Ok(());
+            }
+            other => other?,
+        };
+        let names = names(&directory)?;
+        self.open.push(Level { directory: Arc::new(directory), path: path.to_owned(), names });
+        Ok(())
+    }
+}
+
+impl Source for FileTree {
+    fn next(&mut self) -> Option<Entry> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        loop {
+            let level = self.open.last_mut()?;
+            let Some(name) = level.names.pop_front() else {
+                self.open.pop();
+                continue;
+            };
+            let (directory, path) = (Arc::clone(&level.directory), level.path.join(OsStr::from_bytes(name.as_bytes())));
+            match self.entry(&directory, &path, &name) {
+                Ok(None) => self.changed.add(&path),
+                Ok(Some((entry, is_dir))) => {
+                    if is_dir && let Err(error) = self.descend(&directory, &path, &name) {
+                        self.fail(&path, error);
+                        return None;
+                    }
+                    return Some(entry);
+                }
+                Err(error) => {
+                    self.fail(&path, error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn at_boundary(&self) -> bool {
+        true
+    }
+
+    fn has_change_times(&self) -> bool {
+        true
+    }
+
+    fn record(&self) -> SourceRecord {
+        let changed = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        SourceRecord {
+            name: self.name.clone(),
+            kind: SourceKind::FileTree,
+            origin: path_text(&self.root),
+            captured_at: self.captured_at.to_string(),
+            consistency: Consistency::PerFile,
+            changed: changed.0,
+            changed_total: changed.1,
+            left_out: Vec::new(),
+            volumes_not_covered: Vec::new(),
+        }
+    }
+}
+
+fn unreadable(source: &str, path: &Path, cause: impl std::fmt::Display) -> WorkerError {
+    let what = path_text(path.strip_prefix(Path::new(DATA_DIR).join(source)).unwrap_or(path));
+    WorkerError::Unreadable { name: source.to_owned(), what, cause: cause.to_string() }
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn names(directory: &OwnedFd) -> rustix::io::Result<VecDeque<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names.into())
+}
+
+fn meta(stat: &Stat, xattrs: Vec<(String, Vec<u8>)>) -> Meta {
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    Meta {
+        mode: stat.st_mode & 0o7777,
+        uid: Some(stat.st_uid),
+        gid: Some(stat.st_gid),
+        mtime: Some(time(stat.st_mtime, stat.st_mtime_nsec)),
+        ctime: Some(time(stat.st_ctime, stat.st_ctime_nsec)),
+        inode: stat.st_ino,
+        device: stat.st_dev,
+        links: stat.st_nlink,
+        size: if regular { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
+        xattrs,
+    }
+}
+
+/// A time of the file system. What the format cannot say is cut, never left out: without a time, a file would pass for unchanged.
+fn time(seconds: i64, nanoseconds: u64) -> Timestamp {
+    let furthest = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).unwrap_or(furthest)
+}
+
+/// Extended attributes of a name in a directory. The path goes through the descriptor, so no parent can be exchanged.
+fn xattrs(directory: &OwnedFd, name: &std::ffi::CStr) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
+    path.extend_from_slice(name.to_bytes());
+    let path = Path::new(OsStr::from_bytes(&path)).to_owned();
+    let none = |e| match e {
+        // File systems without them, and files that went away: they show when they are opened.
+        Errno::NOTSUP | Errno::NOENT | Errno::NOSYS => Ok(0),
+        other => Err(other),
+    };
+    let length = rustix::fs::llistxattr_query(&path).or_else(none)?;
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let mut list = vec![0; MAX_XATTR];
+    let length = rustix::fs::llistxattr(&path, list.as_mut_slice()).or_else(none)?;
+    let mut found = Vec::new();
+    for name in list.get(..length).unwrap_or_default().split(|b| *b == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; MAX_XATTR];
+        match rustix::fs::lgetxattr(&path, name, value.as_mut_slice()) {
+            Ok(length) => {
+                value.truncate(length);
+                found.push((String::from_utf8_lossy(name).into_owned(), value));
+            }
+            Err(Errno::NODATA | Errno::NOENT) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
