@@ -61,7 +61,9 @@ mod tests {
 
     fn root(lines: &[&str]) -> Hash {
         let mut tree = Merkle::new(b"s");
-        lines.iter().for_each(|line| tree.add(line.as_bytes()));
+        for line in lines {
+            tree.add(line.as_bytes());
+        }
         tree.root()
     }
 
@@ -71,10 +73,10 @@ mod tests {
 
     #[test]
     fn it_is_the_tree_of_rfc_6962() {
-        let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(leaf);
-        assert_eq!(root(&["a"]), a);
-        assert_eq!(root(&["a", "b", "c"]), join(&join(&a, &b), &c));
-        assert_eq!(root(&["a", "b", "c", "d", "e"]), join(&join(&join(&a, &b), &join(&c, &d)), &e));
+        let [one, two, three, four, five] = ["a", "b", "c", "d", "e"].map(leaf);
+        assert_eq!(root(&["a"]), one);
+        assert_eq!(root(&["a", "b", "c"]), join(&join(&one, &two), &three));
+        assert_eq!(root(&["a", "b", "c", "d", "e"]), join(&join(&join(&one, &two), &join(&three, &four)), &five));
     }
 
     #[test]

@@ -169,7 +169,7 @@ mod tests {
 
     fn batches(entries: u64, done: Option<&str>) -> Vec<String> {
         let tree = ["data/a", "data/b/", "data/b/x", "data/b/y", "data/c", "data/e/", "data/e/z"];
-        let source = Box::new(List(tree.to_vec().into_iter()));
+        let source = Box::new(List(Vec::from(tree).into_iter()));
         let batcher = Batcher::new(source, Bounds { bytes: u64::MAX, entries }, done.map(PathBuf::from), true);
         std::iter::from_fn(|| {
             let batch = batcher.next_batch()?;
