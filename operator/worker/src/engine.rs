@@ -191,6 +191,9 @@ pub trait Engine {
     /// Writes the content of a file.
     fn read(&self, stored: &Stored, sink: &mut dyn Write) -> Result<()>;
 
+    /// Bytes of a file's content, by the index: what its pieces amount to, whatever is said of it elsewhere.
+    fn size_of(&self, stored: &Stored) -> Result<u64>;
+
     /// The packs in which a thing lies: for a directory those of its tree, for a file those of its content.
     fn packs_of(&self, stored: &Stored) -> Result<Vec<String>>;
 

@@ -27,6 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(180);
 const REPEATS: u32 = 3;
 /// The first pause between repeats; doubled each time.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The largest object that is read, in bytes: far above what is written, and below what would take the memory of the machine if
+/// somebody put it there.
+const LARGEST: u64 = 256 << 20;
 /// What Zhengyun keeps beside restic's own files lies below this name; restic does not look there.
 pub const OWN: &str = "zhengyun";
 
@@ -79,9 +82,13 @@ impl Store {
     /// Reads an object; none if it is not there.
     pub fn get(&self, name: &str) -> Result<Option<Bytes>> {
         let path = self.path(name);
-        let ask = || async { self.objects.get(&path).await?.bytes().await };
+        let ask = || async {
+            let found = self.objects.get(&path).await?;
+            if found.meta.size > LARGEST { Ok(None) } else { found.bytes().await.map(Some) }
+        };
         match self.runtime.block_on(repeated(&ask)) {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => Err(WorkerError::damaged(name, "it is larger than anything that is written here")),
             Err(ObjectError::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.told(&format!("reading {name}"), &error)),
         }
@@ -141,6 +148,18 @@ impl Store {
         Ok(stored)
     }
 
+    /// Removes what writers that were killed left beside objects in a directory. Nobody may be writing.
+    pub fn sweep(&self) -> Result<()> {
+        match &self.directory {
+            Some(directory) => sweep(directory).map_err(|e| WorkerError::Store {
+                store: self.location.clone(),
+                action: "removing what a killed writer left".to_owned(),
+                cause: e.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn crash_after_write(&self) {
         if let Some(left) = &self.crash
             && left.fetch_sub(1, Ordering::SeqCst) == 1
@@ -158,6 +177,24 @@ impl Store {
             WorkerError::Store { store, action, cause }
         }
     }
+}
+
+/// An object is written as `NAME#NUMBER` and then renamed.
+fn sweep(directory: &std::path::Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sweep(&entry.path())?;
+        } else if kind.is_file()
+            && let Some((_, number)) = entry.file_name().to_string_lossy().rsplit_once('#')
+            && !number.is_empty()
+            && number.bytes().all(|b| b.is_ascii_digit())
+        {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Repeats what may pass; each attempt has a deadline of its own.

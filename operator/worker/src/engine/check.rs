@@ -8,7 +8,7 @@ use rustic_core::repofile::IndexFile;
 use super::Finding;
 use super::backend::digest;
 use crate::control::Control;
-use crate::error::Result;
+use crate::error::{Result, WorkerError};
 use crate::store::{Store, Stored};
 
 /// Packs that the index names, with their sizes.
@@ -25,7 +25,9 @@ pub fn files(store: &Store, index: &[IndexFile], everything: bool, control: &Con
         control.check()?;
         control.count_item();
         let id = last(&stored).to_owned();
-        if let Some(size) = missing.remove(&id)
+        // In another directory, it is not found by whoever needs it.
+        let known = if stored.name == pack_name(&id) { missing.remove(&id) } else { None };
+        if let Some(size) = known
             && size != stored.size
         {
             findings.push(finding(&stored.name, format!("it has {} bytes, not {size}", stored.size)));
@@ -50,8 +52,11 @@ pub fn pack(store: &Store, id: &str, control: &Control) -> Result<Option<Finding
 
 fn named(store: &Store, stored: &Stored, control: &Control) -> Result<Option<Finding>> {
     control.check()?;
-    let Some(bytes) = store.get(&stored.name)? else {
-        return Ok(Some(finding(&stored.name, "it is missing".to_owned())));
+    let bytes = match store.get(&stored.name) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Some(finding(&stored.name, "it is missing".to_owned()))),
+        Err(WorkerError::Damaged { part, problem }) => return Ok(Some(finding(&part, problem))),
+        Err(other) => return Err(other),
     };
     control.count_bytes(bytes.len() as u64);
     let id = last(stored);

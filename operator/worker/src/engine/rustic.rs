@@ -1,24 +1,24 @@
 //! The engine on the rustic library, in restic's open repository format.
 
+mod open;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustic_core::repofile::{IndexFile, MasterKey, SnapshotFile, SnapshotId};
+use rustic_core::repofile::{IndexFile, IndexId, MasterKey, SnapshotFile, SnapshotId};
 use rustic_core::{
-    BackupOptions, ConfigOptions, Credentials, FileType, Id, KeyOptions, OpenStatus, ParentOptions, ReadBackend,
-    RepairIndexOptions, Repository, RepositoryBackends, RepositoryOptions, RusticError, RusticResult,
-    SnapshotGroupCriterion, SnapshotOptions, TreeId,
+    BackupOptions, Credentials, FileType, Id, OpenStatus, ParentOptions, ReadBackend, RepairIndexOptions, Repository,
+    RepositoryBackends, RepositoryOptions, RusticError, RusticResult, SnapshotGroupCriterion, SnapshotOptions, TreeId,
 };
 
 use super::adapter::{Feed, Record};
-use super::backend::{Access, Backend, digest};
+use super::backend::Backend;
 use super::walk::{Readable, Walk};
 use super::{Batch, Engine, Entry, Finding, Kind, Label, Meta, Opened, Snapshot, Stored, Unchanged, check, node};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
-use crate::store::Store;
 
 /// Size at which a pack is closed. Small, because what a killed run repeats is counted in packs.
 const PACK: &str = "8MiB";
@@ -43,17 +43,6 @@ impl std::fmt::Debug for Rustic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rustic").field("store", &self.backend.store().location()).finish_non_exhaustive()
     }
-}
-
-/// What is known of a repository that was just created.
-#[derive(Debug)]
-pub struct Created {
-    /// SHA-256 of its config.
-    pub config: String,
-    /// Its escrow key.
-    pub escrow_key: String,
-    /// The key of the repository, to be wrapped.
-    pub key: Vec<u8>,
 }
 
 fn options() -> RepositoryOptions {
@@ -82,65 +71,6 @@ fn first_lines(text: &str) -> String {
 }
 
 impl Rustic {
-    /// Creates a repository with an escrow password that plain restic opens it with.
-    pub fn create(store: &Store, password: &str, control: &Control) -> Result<Created> {
-        if store.get("config")?.is_some() || !store.list("keys")?.is_empty() {
-            return Err(WorkerError::RepositoryExists { store: store.location().to_owned() });
-        }
-        let backend = Backend::new(store.clone(), Access::Create, control.clone());
-        let mut config = ConfigOptions::default();
-        config.set_datapack_size = PACK.parse().ok();
-        config.set_treepack_size = TREE_PACK.parse().ok();
-        config.set_datapack_growfactor = Some(0);
-        config.set_treepack_growfactor = Some(0);
-        let key = MasterKey::new();
-        let secret = serde_json::to_vec(&key).map_err(|e| WorkerError::engine("keeping the key", e))?;
-        let explain = |e: Box<RusticError>| control.explain(told("creating the repository", &e));
-        let repository = Repository::new(&options(), &backends(&backend)).map_err(explain)?;
-        let repository =
-            repository.init(&Credentials::Masterkey(key), &KeyOptions::default(), &config).map_err(explain)?;
-        let escrow = repository.add_key(password, &KeyOptions::default()).map_err(explain)?;
-        let config = store.get("config")?.ok_or_else(|| WorkerError::damaged("config", "it is missing"))?;
-        Ok(Created { config: digest(&config), escrow_key: escrow.to_hex().to_string(), key: secret })
-    }
-
-    /// Opens a repository with its own key.
-    pub fn open(store: &Store, key: &[u8], access: Access, control: &Control) -> Result<Self> {
-        let key = serde_json::from_slice(key).map_err(|_| wrong_key("the unwrapped key", store, "it is no key"))?;
-        Self::open_with(store, key, access, control, "the key of the repository")
-    }
-
-    /// Opens a repository with the escrow password.
-    pub fn open_with_password(store: &Store, password: &str, access: Access, control: &Control) -> Result<Self> {
-        let backend = Backend::new(store.clone(), Access::Read, control.clone());
-        if store.get("config")?.is_none() {
-            return Err(WorkerError::NoRepository { store: store.location().to_owned() });
-        }
-        let opened = Repository::new(&options(), &backends(&backend))
-            .and_then(|repository| repository.open(&Credentials::password(password)));
-        let key = match opened {
-            Ok(repository) => repository.key(),
-            Err(error) if error.is_incorrect_password() => {
-                return Err(wrong_key("the escrow password", store, "no key of the repository opens with it"));
-            }
-            Err(error) => return Err(control.explain(told("opening the repository", &error))),
-        };
-        Self::open_with(store, key, access, control, "the escrow password")
-    }
-
-    fn open_with(store: &Store, key: MasterKey, access: Access, control: &Control, named: &str) -> Result<Self> {
-        if store.get("config")?.is_none() {
-            return Err(WorkerError::NoRepository { store: store.location().to_owned() });
-        }
-        let backend = Backend::new(store.clone(), access, control.clone());
-        let engine = Self { backend, control: control.clone(), key, readable: OnceLock::new() };
-        engine.repository().map_err(|error| match error {
-            WorkerError::Engine { .. } => wrong_key(named, store, "the repository's config does not decrypt"),
-            other => other,
-        })?;
-        Ok(engine)
-    }
-
     /// A fresh look at the repository: the library's state of an open one cannot be shared.
     fn repository(&self) -> Result<Repository<OpenStatus>> {
         let credentials = Credentials::Masterkey(self.key.clone());
@@ -198,9 +128,27 @@ impl Rustic {
         Ok(ids.iter().map(|id| id.to_hex().to_string()).collect())
     }
 
-    fn index_files(&self) -> Result<Vec<IndexFile>> {
+    /// The index files that can be read, and what is wrong with the others.
+    fn index_files(&self) -> Result<(Vec<IndexFile>, Vec<Finding>)> {
         let repository = self.repository()?;
-        self.ask("reading the index", || repository.stream_files::<IndexFile>()?.map(|f| f.map(|(_, f)| f)).collect())
+        let all = self
+            .ask("reading the index", || repository.stream_files::<IndexFile>()?.map(|f| f.map(|(_, f)| f)).collect());
+        if let Ok(files) = all {
+            return Ok((files, Vec::new()));
+        }
+        // One by one, so that a damaged one hides nothing that another tells.
+        let (mut files, mut findings) = (Vec::new(), Vec::new());
+        for name in self.names(FileType::Index)? {
+            let id: IndexId = self.ask("naming an index file", || name.parse())?;
+            match self.ask(&format!("reading index/{name}"), || repository.get_file(&id)) {
+                Ok(file) => files.push(file),
+                Err(WorkerError::Damaged { part, problem }) => {
+                    findings.push(Finding { part, problem, needed: true });
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok((files, findings))
     }
 }
 
@@ -230,10 +178,6 @@ fn manifest_entries(manifest: &Path) -> Result<Vec<Entry>> {
             repeated: false,
         },
     ])
-}
-
-fn wrong_key(key: &str, store: &Store, problem: &str) -> WorkerError {
-    WorkerError::WrongKey { key: key.to_owned(), store: store.location().to_owned(), problem: problem.to_owned() }
 }
 
 fn snapshot_of(file: &SnapshotFile) -> Snapshot {
@@ -344,6 +288,15 @@ impl Engine for Rustic {
         self.ask(&format!("reading /{}", stored.path.display()), || repository.dump(&file, &mut sink))
     }
 
+    fn size_of(&self, stored: &Stored) -> Result<u64> {
+        let repository = self.readable()?;
+        let action = format!("finding /{}", stored.path.display());
+        stored.pieces.iter().try_fold(0_u64, |size, piece| {
+            let entry = self.ask(&action, || repository.get_index_entry(&node::data_id(piece)))?;
+            Ok(size.saturating_add(entry.data_length().into()))
+        })
+    }
+
     fn packs_of(&self, stored: &Stored) -> Result<Vec<String>> {
         let repository = self.readable()?;
         let mut packs = BTreeSet::new();
@@ -376,7 +329,9 @@ impl Engine for Rustic {
     }
 
     fn check_files(&self, everything: bool) -> Result<Vec<Finding>> {
-        check::files(self.backend.store(), &self.index_files()?, everything, &self.control)
+        let (index, mut findings) = self.index_files()?;
+        findings.extend(check::files(self.backend.store(), &index, everything, &self.control)?);
+        Ok(findings)
     }
 
     fn forget(&mut self, snapshots: &[String]) -> Result<()> {
@@ -388,6 +343,7 @@ impl Engine for Rustic {
 
     fn adopt(&mut self) -> Result<()> {
         let repository = self.repository()?;
+        self.backend.store().sweep()?;
         self.ask("adopting uploads", || repository.repair_index(&RepairIndexOptions::default(), false))?;
         self.readable = OnceLock::new();
         self.backend.settle()

@@ -142,6 +142,10 @@ impl Chain {
                 ));
             }
             let mut statements = chain.map(|c| c.statements).unwrap_or_default();
+            // Only the last lists are in force; all of them together would grow with the square of the backups.
+            if let Some(before) = statements.last_mut() {
+                (before.indexes, before.snapshots) = (Vec::new(), Vec::new());
+            }
             statements.push(statement);
             chain = Some(Self { statements, head: digest, signer });
         }

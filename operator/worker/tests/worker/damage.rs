@@ -152,6 +152,31 @@ fn of_a_damaged_backup_everything_else_comes_back_if_it_is_asked_for() {
     }
 }
 
+#[test]
+fn each_of_several_damages_is_named() {
+    let place = Place::new();
+    let source = place.path("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("file"), "content").unwrap();
+    report(&mut place.backup(&source));
+    std::fs::write(source.join("other"), "more").unwrap();
+    report(&mut place.backup(&source));
+    let damaged = ["index", "snapshots", "data"].map(|kind| place.stored(kind)[0].clone());
+    for file in &damaged {
+        inflict(Damage::FlipMiddle, file, file);
+    }
+    let (huge, name) = (place.path("store/data/00"), "0".repeat(64));
+    std::fs::create_dir_all(&huge).unwrap();
+    std::fs::File::create(huge.join(&name)).unwrap().set_len(40 << 30).unwrap();
+    let output = place.worker("verify").output().unwrap();
+    assert!(!output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].to_string();
+    for part in damaged.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).chain([name.as_str()]) {
+        assert!(findings.contains(part), "{part} in {report:#}");
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
