@@ -59,7 +59,7 @@ pub struct RestoreArgs {
     /// Restore what can be restored of a damaged backup; what cannot is named.
     #[arg(long)]
     pub despite_damage: bool,
-    /// New file for the outcome of every item, a JSON object a line.
+    /// File for the outcome of every item, a JSON object a line. It takes its place when the restore came to its end.
     #[arg(long, value_name = "FILE")]
     pub outcomes: Option<PathBuf>,
 }
@@ -169,7 +169,8 @@ impl Tally {
 
     fn finish(mut self) -> Result<RestoreReport> {
         if let Some((file, writer)) = &mut self.outcomes {
-            writer.flush().map_err(|e| WorkerError::local(&*file, e))?;
+            let done = writer.flush().and_then(|()| std::fs::rename(staged(file), &*file));
+            done.map_err(|e| WorkerError::local(&*file, e))?;
         }
         Ok(self.report)
     }
@@ -255,8 +256,21 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
     tally.finish()
 }
 
+/// What the file of outcomes is called until the restore came to its end: one that was killed begins it anew.
+fn staged(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".next");
+    name.into()
+}
+
 fn create(file: &Path) -> Result<(PathBuf, BufWriter<File>)> {
-    let open = File::create_new(file).map_err(|e| WorkerError::local(file, e))?;
+    let next = staged(file);
+    let broken = |e: std::io::Error| WorkerError::local(&next, e);
+    match std::fs::remove_file(&next) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(broken(error)),
+        _ => {}
+    }
+    let open = File::create_new(&next).map_err(broken)?;
     Ok((file.to_owned(), BufWriter::new(open)))
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::restore::{Existing, Outcome, Ready, Tally};
@@ -19,8 +19,16 @@ use crate::engine::{Kind, Meta, Stored};
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::Item;
 
-/// Stands in a target while a restore is under way, and names the backup: only the same restore may go on there.
-const MARKER: &str = ".zhengyun-restore-under-way";
+/// Begins the names of what stands in a target while a restore is under way.
+const OURS: &str = ".zhengyun-restore-";
+/// Ends the name of the file that says so.
+const UNDER_WAY: &str = ".under-way";
+
+/// A name that no backup holds: the name of its snapshot, which is the digest of everything in it, is a part of it. So nothing
+/// that comes back from the backup is taken for ours, and nothing of ours for something that came back.
+fn own_name(ready: &Ready<'_>, end: &str) -> String {
+    format!("{OURS}{}{end}", ready.snapshot.id.get(..32).unwrap_or_default())
+}
 
 /// A restore under way.
 pub(super) struct Restore<'a> {
@@ -28,11 +36,26 @@ pub(super) struct Restore<'a> {
     tally: &'a mut Tally,
     /// Directories that are open, from the target down.
     open: Vec<Level>,
-    /// Whether files that are there may be leftovers of ours.
-    resumes: bool,
+    target: State,
     /// The first name of each file with several.
     linked: HashMap<(u64, u64), (PathBuf, String)>,
+    /// What a file is called until its content is proved.
+    staged: String,
 }
+
+/// How the target was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    /// A restore of the same backup was killed here: what is there may be of it.
+    resumes: bool,
+    /// Nothing else was there when the restore began: whatever is there is of it.
+    alone: bool,
+    /// The mark of the restore is there and says so.
+    marked: bool,
+}
+
+/// What the mark of a restore says if nothing else was there when it began.
+const ALONE: &[u8] = b"alone";
 
 struct Level {
     path: PathBuf,
@@ -43,17 +66,32 @@ struct Level {
 
 /// Restores the source of a proved backup.
 pub(super) fn restore(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Result<()> {
-    let Some((root, resumes)) = open_target(ready, target, tally)? else { return Ok(()) };
-    let marker = target.join(MARKER);
-    std::fs::write(&marker, ready.snapshot.id.as_bytes()).map_err(|e| WorkerError::local(&marker, e))?;
+    let Some((root, state)) = open_target(ready, target, tally)? else { return Ok(()) };
+    let marker = own_name(ready, UNDER_WAY);
+    let broken = |e: Errno| WorkerError::local(target.join(&marker), e);
+    if !state.marked {
+        match rustix::fs::unlinkat(&root, &marker, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(broken(error)),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mark = rustix::fs::openat(&root, &marker, flags, Mode::RUSR | Mode::WUSR).map_err(broken)?;
+        if state.alone {
+            rustix::io::write(&mark, ALONE).map_err(broken)?;
+        }
+    }
+    let unmark = rustix::io::fcntl_dupfd_cloexec(&root, 0).map_err(broken)?;
     let top = ready.top();
-    let mut restore = Restore { ready, tally, open: Vec::new(), resumes, linked: HashMap::new() };
+    let staged = own_name(ready, ".part");
+    let mut restore = Restore { ready, tally, open: Vec::new(), linked: HashMap::new(), staged, target: state };
     let mut root = Some(root);
     ready.proved.compare(ready.engine, &ready.snapshot, |stored, item| {
         if stored.path == top {
             let directory = root.take().ok_or_else(|| WorkerError::engine("restoring", "the root is there twice"))?;
-            restore.open.push(Level { path: stored.path, directory, meta: Some(stored.meta) });
-            return restore.tally.enter(&top, Outcome::Created, None);
+            let stays = !restore.replaces();
+            restore.open.push(Level { path: stored.path, directory, meta: (!stays).then_some(stored.meta) });
+            let outcome = if stays { Outcome::Skipped } else { Outcome::Created };
+            return restore.tally.enter(&top, outcome, None);
         }
         if !stored.path.starts_with(&top) {
             return Ok(());
@@ -64,46 +102,61 @@ pub(super) fn restore(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Re
     })?;
     restore.close_to(&top);
     // The root's own times come after the last change in it.
-    std::fs::remove_file(&marker).map_err(|e| WorkerError::local(&marker, e))?;
+    rustix::fs::unlinkat(&unmark, &marker, AtFlags::empty()).map_err(broken)?;
     restore.close_to(Path::new(""));
-    let directory = std::fs::File::open(target).map_err(|e| WorkerError::local(target, e))?;
-    rustix::fs::syncfs(&directory).map_err(|e| WorkerError::local(target, e))
+    rustix::fs::syncfs(&unmark).map_err(|e| WorkerError::local(target, e))
 }
 
 /// Opens the target, and tells whether a restore goes on there; none if everything is there already.
-fn open_target(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Result<Option<(OwnedFd, bool)>> {
+fn open_target(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Result<Option<(OwnedFd, State)>> {
     let unusable = |problem: String, fix: &str| WorkerError::Target {
         target: target.display().to_string(),
         problem,
         fix: fix.to_owned(),
     };
     let fix = "name a directory that can be written, or one that does not exist in a directory that can be";
-    match rustix::fs::mkdir(target, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(unusable(format!("cannot be made: {error}"), fix)),
+    let root = crate::source::files::make_directory(target).map_err(|e| unusable(e, fix))?;
+    let marker = own_name(ready, UNDER_WAY);
+    let (mut resumes, mut others, mut is_empty) = (false, false, true);
+    for entry in Dir::read_from(&root).map_err(|e| unusable(e.to_string(), fix))? {
+        let entry = entry.map_err(|e| unusable(e.to_string(), fix))?;
+        let name = entry.file_name().to_bytes();
+        resumes |= name == marker.as_bytes();
+        others |= name.starts_with(OURS.as_bytes()) && name.ends_with(UNDER_WAY.as_bytes());
+        is_empty &= matches!(name, b"." | b"..") || name == marker.as_bytes();
     }
-    let root = rustix::fs::openat(CWD, target, entry::DIRECTORY, Mode::empty())
-        .map_err(|e| unusable(format!("cannot be opened as a directory: {e}"), fix))?;
-    let resumes = match std::fs::read(target.join(MARKER)) {
-        Ok(marker) if marker == ready.snapshot.id.as_bytes() => true,
-        Ok(_) => {
-            let problem = "another backup is being restored there, or was not restored to its end";
-            return Err(unusable(problem.to_owned(), "go on with that backup, or empty the directory"));
-        }
-        Err(_) => false,
-    };
-    let mut entries = std::fs::read_dir(target).map_err(|e| unusable(e.to_string(), fix))?;
-    if !resumes && ready.existing == Existing::Fail && entries.next().is_some() {
-        if complete::is_complete(ready, target, tally)? {
+    let begun_alone = resumes && begun_alone(&root, &marker);
+    let alone = is_empty || begun_alone;
+    if ready.existing == Existing::Fail && !alone {
+        if complete::is_complete(ready, &root, tally)? {
             return Ok(None);
         }
         let fix = "name an empty directory, or say --existing skip or --existing replace";
         return Err(unusable("is not empty".to_owned(), fix));
     }
-    Ok(Some((root, resumes)))
+    if !resumes && others {
+        let problem = "another backup is being restored there, or was not restored to its end";
+        let fix = "go on with that backup, or empty the directory";
+        return Err(unusable(problem.to_owned(), fix));
+    }
+    Ok(Some((root, State { resumes, alone, marked: resumes && begun_alone == alone })))
+}
+
+/// Whether the restore that was killed had the target for itself.
+fn begun_alone(root: &OwnedFd, marker: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut said = [0; ALONE.len() + 1];
+    let read =
+        rustix::fs::openat(root, marker, flags, Mode::empty()).and_then(|mark| rustix::io::read(&mark, &mut said));
+    read.is_ok_and(|length| said.get(..length) == Some(ALONE))
 }
 
 impl Restore<'_> {
+    /// Whether what is there and differs may go: it is of a restore that was killed, or we were told so.
+    fn replaces(&self) -> bool {
+        self.target.alone || self.ready.existing == Existing::Replace
+    }
+
     fn one(&mut self, stored: Stored, item: &Item) -> Result<()> {
         let parent = stored.path.parent().unwrap_or(Path::new("")).to_owned();
         self.close_to(&parent);
@@ -141,7 +194,7 @@ impl Restore<'_> {
         let (parent, name) = self.place(&stored.path)?;
         let (outcome, meta) = match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => (Outcome::Created, Some(stored.meta)),
-            Err(Errno::EXIST) if self.resumes => (Outcome::Same, Some(stored.meta)),
+            Err(Errno::EXIST) if self.target.alone => (Outcome::Same, Some(stored.meta)),
             Err(Errno::EXIST) if self.ready.existing == Existing::Replace => (Outcome::Replaced, Some(stored.meta)),
             Err(Errno::EXIST) => (Outcome::Skipped, None),
             Err(error) => return Err(error.into()),
@@ -181,10 +234,10 @@ impl Restore<'_> {
         match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(Some(Outcome::Created)),
             Err(error) => Err(error.into()),
-            Ok(_) if !self.resumes && self.ready.existing != Existing::Replace => Ok(None),
+            Ok(_) if !self.replaces() => Ok(None),
             Ok(_) => {
                 rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
-                Ok(Some(if self.resumes { Outcome::Created } else { Outcome::Replaced }))
+                Ok(Some(if self.target.alone { Outcome::Created } else { Outcome::Replaced }))
             }
         }
     }

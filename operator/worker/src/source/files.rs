@@ -1,15 +1,16 @@
 //! A directory tree as a source.
 //!
 //! Nothing is opened by a path: each directory is opened below the descriptor of its parent and no symbolic link is followed, so
-//! whoever can rename directories while we read cannot lead us out of the root.
+//! whoever can rename directories while we read cannot lead us out of the root. That is true of the way to the root as well: it may
+//! end in a directory that somebody else writes in.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -60,16 +61,17 @@ struct Level {
 }
 
 impl FileTree {
-    /// Opens the root. It must be a directory and no symbolic link.
+    /// Opens the root. It must be a directory, and no part of its path a symbolic link.
     pub fn open(name: &str, root: &Path, control: Control) -> Result<Self> {
-        let unusable = |e: Errno| {
+        let refused = |cause: String| {
             WorkerError::input(
                 format!("--files {name}"),
-                format!("\"{}\" cannot be opened as a directory: {e}", root.display()),
-                "name a directory that can be read, and not by a symbolic link",
+                format!("\"{}\" cannot be opened as a directory: {cause}", root.display()),
+                "name a directory that can be read, by a path without symbolic links and without ..",
             )
         };
-        let directory = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty()).map_err(unusable)?;
+        let unusable = |e: Errno| refused(e.to_string());
+        let directory = open_directory(root).map_err(refused)?;
         let stat = rustix::fs::fstat(&directory).map_err(unusable)?;
         let path = Path::new(DATA_DIR).join(name);
         let meta = meta(&stat, xattrs(&directory, c".").map_err(unusable)?);
@@ -114,7 +116,10 @@ impl FileTree {
             FileType::Unknown => return Err(io::Error::other("it is of no kind that is known")),
         };
         let attributes = match kind {
-            Kind::File | Kind::Dir => xattrs(level_directory, name)?,
+            Kind::File | Kind::Dir => xattrs(level_directory, name).map_err(|error| match error {
+                Errno::ILSEQ => io::Error::other("an extended attribute has a name that is not UTF-8"),
+                other => other.into(),
+            })?,
             _ => Vec::new(),
         };
         let is_dir = kind == Kind::Dir;
@@ -123,7 +128,7 @@ impl FileTree {
 
     fn opener(&self, directory: Arc<OwnedFd>, path: &Path, name: &CString, listed: &Stat) -> crate::engine::Opener {
         let (source, path, name, changed) = (self.name.clone(), path.to_owned(), name.clone(), self.changed.clone());
-        let identity = (listed.st_dev, listed.st_ino, listed.st_size);
+        let listed = *listed;
         Box::new(move || {
             // A FIFO that took the file's place must not hold us up.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -131,10 +136,7 @@ impl FileTree {
                 .and_then(|file| rustix::fs::fstat(&file).map(|stat| (file, stat)));
             match opened {
                 Ok((file, stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                    if (stat.st_dev, stat.st_ino, stat.st_size) != identity {
-                        changed.add(&path);
-                    }
-                    Opened::Content(Box::new(File::from(file)))
+                    Opened::Content(Box::new(Observed { file: File::from(file), listed, path, changed: Some(changed) }))
                 }
                 Ok(_) => Opened::Failed(unreadable(&source, &path, "it is no file any more")),
                 Err(Errno::NOENT) => {
@@ -217,6 +219,73 @@ impl Source for FileTree {
     }
 }
 
+/// A file that looks at its end whether it is still as it was listed.
+struct Observed {
+    file: File,
+    listed: Stat,
+    path: PathBuf,
+    changed: Option<Changed>,
+}
+
+impl io::Read for Observed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = io::Read::read(&mut self.file, buffer)?;
+        if read == 0
+            && !buffer.is_empty()
+            && let Some(changed) = self.changed.take()
+        {
+            let now = rustix::fs::fstat(&self.file)?;
+            if identity(&now) != identity(&self.listed) {
+                changed.add(&self.path);
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// What tells one state of a file from another.
+fn identity(stat: &Stat) -> impl PartialEq {
+    let changed = (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec);
+    (stat.st_dev, stat.st_ino, stat.st_size, changed)
+}
+
+/// Opens a directory and follows no symbolic link on the whole way: of a path that an administrator and a department put
+/// together, the latter part lies where the department can put links.
+fn open_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
+    let mut directory = None;
+    let mut way = PathBuf::new();
+    for part in path.components() {
+        let name = match part {
+            Component::ParentDir => return Err("it holds ..".to_owned()),
+            Component::CurDir => OsStr::new("."),
+            Component::RootDir | Component::Prefix(_) => OsStr::new("/"),
+            Component::Normal(name) => name,
+        };
+        way.push(name);
+        let above = directory.as_ref().map_or(CWD, OwnedFd::as_fd);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(above, name, flags, Mode::empty()).map_err(|error| match error {
+            Errno::LOOP | Errno::NOTDIR => format!("{} is a symbolic link or no directory", way.display()),
+            other => format!("{}: {other}", way.display()),
+        })?;
+        directory = Some(opened);
+    }
+    let above = directory.as_ref().map_or(CWD, OwnedFd::as_fd);
+    rustix::fs::openat(above, ".", directory_flags(), Mode::empty()).map_err(|e| e.to_string())
+}
+
+/// The same for a directory that is made if it is not there.
+pub(crate) fn make_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
+    if let (Some(above), Some(name)) = (path.parent(), path.file_name()) {
+        let above = open_directory(above)?;
+        match rustix::fs::mkdirat(&above, name, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(format!("it cannot be made: {error}")),
+        }
+    }
+    open_directory(path)
+}
+
 fn unreadable(source: &str, path: &Path, cause: impl std::fmt::Display) -> WorkerError {
     let what = path_text(path.strip_prefix(Path::new(DATA_DIR).join(source)).unwrap_or(path));
     WorkerError::Unreadable { name: source.to_owned(), what, cause: cause.to_string() }
@@ -282,7 +351,9 @@ fn xattrs(directory: &OwnedFd, name: &std::ffi::CStr) -> rustix::io::Result<Vec<
         match rustix::fs::lgetxattr(&path, name, value.as_mut_slice()) {
             Ok(length) => {
                 value.truncate(length);
-                found.push((String::from_utf8_lossy(name).into_owned(), value));
+                // The format has no other names. Under a name like it, it would not be the same.
+                let name = std::str::from_utf8(name).map_err(|_| Errno::ILSEQ)?;
+                found.push((name.to_owned(), value));
             }
             Err(Errno::NODATA | Errno::NOENT) => {}
             Err(other) => return Err(other),
@@ -290,4 +361,31 @@ fn xattrs(directory: &OwnedFd, name: &std::ffi::CStr) -> rustix::io::Result<Vec<
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_rewritten_while_it_is_read_is_named_though_its_size_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["calm", "rewritten"] {
+            std::fs::write(dir.path().join(name), "one").unwrap();
+        }
+        let root = dir.path().canonicalize().unwrap();
+        let mut tree = FileTree::open("tree", &root, Control::new()).unwrap();
+        while let Some(entry) = tree.next() {
+            let Some(Opened::Content(mut content)) = entry.open.map(|open| open()) else { continue };
+            if entry.path.ends_with("rewritten") {
+                let file = File::options().write(true).open(root.join("rewritten")).unwrap();
+                file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            }
+            content.read_to_end(&mut Vec::new()).unwrap();
+        }
+        let record = tree.record();
+        assert_eq!((record.changed, record.changed_total), (vec!["data/tree/rewritten".to_owned()], 1));
+    }
 }

@@ -121,7 +121,8 @@ fn a_target_with_something_in_it_is_left_alone_unless_told() {
     assert_eq!(reason, "TargetInvalid", "{message}");
     assert!(!target.join("new").exists());
     let skipped = report(place.restore(&target).args(["--existing", "skip"]));
-    assert_eq!((&skipped["skipped"], &skipped["created"]), (&2.into(), &2.into()), "{skipped:#}");
+    // The target, a directory in it, and a file.
+    assert_eq!((&skipped["skipped"], &skipped["created"]), (&3.into(), &1.into()), "{skipped:#}");
     assert_eq!(std::fs::read(target.join("sub/file")).unwrap(), b"live");
     report(place.restore(&target).args(["--existing", "replace"]));
     assert_eq!(std::fs::read(target.join("sub/file")).unwrap(), b"backup");
@@ -148,4 +149,113 @@ fn a_tree_that_holds_its_own_store_is_refused() {
     let place = Place::new();
     let (reason, message) = refused(&mut place.backup(&place.path("")));
     assert_eq!(reason, "InvalidInput", "{message}");
+}
+
+#[test]
+fn a_link_on_the_way_to_a_root_or_target_is_refused() {
+    let place = Place::new();
+    let (ours, theirs) = (place.path("ours"), place.path("theirs"));
+    std::fs::create_dir_all(ours.join("sub")).unwrap();
+    std::fs::create_dir_all(theirs.join("sub")).unwrap();
+    std::fs::write(theirs.join("sub/secret"), "x").unwrap();
+    std::fs::write(ours.join("sub/file"), "x").unwrap();
+    std::os::unix::fs::symlink(&theirs, ours.join("way")).unwrap();
+    for path in ["way/sub", "way", "sub/../way/sub", "../theirs/sub"] {
+        let (reason, message) = refused(&mut place.backup(&ours.join(path)));
+        assert_eq!(reason, "InvalidInput", "{message}");
+    }
+    report(&mut place.backup(&ours.join("sub")));
+    for path in ["way/new", "way/sub", "way", "sub/../new"] {
+        let (reason, message) = refused(place.restore(&ours.join(path)).args(["--existing", "replace"]));
+        assert_eq!(reason, "TargetInvalid", "{message}");
+    }
+    assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(theirs.join("sub")).unwrap().count(), 1);
+}
+
+#[test]
+fn no_link_with_a_name_of_ours_is_written_through() {
+    let place = Place::new();
+    let (source, target, outside) = (place.path("source"), place.path("target"), place.path("outside"));
+    std::fs::create_dir_all(&source).unwrap();
+    std::fs::create_dir_all(&target).unwrap();
+    std::fs::write(source.join("file"), "backup").unwrap();
+    std::fs::write(&outside, "precious").unwrap();
+    let backup = report(&mut place.backup(&source));
+    let id = &backup["snapshot"].as_str().unwrap()[..32];
+    std::os::unix::fs::symlink(&outside, target.join(".zhengyun-restore.part")).unwrap();
+    std::os::unix::fs::symlink(place.path("nothing"), target.join(".zhengyun-restore-under-way")).unwrap();
+    for end in ["part", "under-way"] {
+        std::os::unix::fs::symlink(&outside, target.join(format!(".zhengyun-restore-{id}.{end}"))).unwrap();
+    }
+    report(place.restore(&target).args(["--existing", "replace"]));
+    assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
+    assert!(!place.path("nothing").exists());
+    assert_eq!(std::fs::read(target.join("file")).unwrap(), b"backup");
+    assert!(target.join(".zhengyun-restore.part").is_symlink(), "what is not ours stays");
+}
+
+#[test]
+fn a_name_of_an_attribute_that_the_format_does_not_have_fails_the_run_by_the_file() {
+    let place = Place::new();
+    let source = place.path("source");
+    std::fs::create_dir_all(&source).unwrap();
+    std::fs::write(source.join("odd"), "x").unwrap();
+    let name = c"user.\xff";
+    match rustix::fs::setxattr(source.join("odd"), name, b"v", rustix::fs::XattrFlags::empty()) {
+        Err(rustix::io::Errno::NOTSUP) => eprintln!("not shown: this file system has no attributes"),
+        set => {
+            set.unwrap();
+            let (reason, message) = refused(&mut place.backup(&source));
+            assert_eq!(reason, "SourceUnreadable", "{message}");
+            assert!(message.contains("odd") && message.contains("attribute"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn the_file_of_outcomes_is_whole_or_not_there() {
+    let place = Place::new();
+    let source = place.path("source");
+    std::fs::create_dir_all(&source).unwrap();
+    std::fs::write(source.join("file"), "x").unwrap();
+    report(&mut place.backup(&source));
+    let outcomes = place.path("outcomes");
+    // A restore that was killed left the beginning of one.
+    std::fs::write(place.path("outcomes.next"), "{").unwrap();
+    for expected in ["created", "same"] {
+        report(place.restore(&place.path("target")).arg("--outcomes").arg(&outcomes));
+        let lines = std::fs::read_to_string(&outcomes).unwrap();
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(lines.contains(expected), "{lines}");
+    }
+    assert!(!place.path("outcomes.next").exists());
+}
+
+#[test]
+fn wrong_usage_is_told_to_programs_in_their_form() {
+    let (reason, message) = refused(crate::support::worker("backup").arg("--no-such-argument"));
+    assert_eq!(reason, "InvalidInput", "{message}");
+    assert!(message.contains("--no-such-argument"), "{message}");
+    let output = crate::support::worker("backup").arg("--help").output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn a_restore_that_was_killed_does_not_forget_what_was_there_before_it() {
+    let place = Place::new();
+    let source = place.path("source");
+    std::fs::create_dir_all(&source).unwrap();
+    std::fs::write(source.join("file"), "backup").unwrap();
+    let id = report(&mut place.backup(&source))["snapshot"].as_str().unwrap()[..32].to_owned();
+    let target = place.path("target");
+    std::fs::create_dir_all(&target).unwrap();
+    std::fs::write(target.join("file"), "live").unwrap();
+    // As a restore with --existing skip leaves its target when it is killed.
+    std::fs::write(target.join(format!(".zhengyun-restore-{id}.under-way")), "").unwrap();
+    let (reason, message) = refused(&mut place.restore(&target));
+    assert_eq!(reason, "TargetInvalid", "{message}");
+    report(place.restore(&target).args(["--existing", "skip"]));
+    assert_eq!(std::fs::read(target.join("file")).unwrap(), b"live");
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1, "the mark is gone");
 }

@@ -85,8 +85,8 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_file() {
         return found.push(path.to_owned());
     }
-    for entry in std::fs::read_dir(path).into_iter().flatten() {
-        collect(&entry.unwrap().path(), found);
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        collect(&entry.path(), found);
     }
 }
 
@@ -118,6 +118,12 @@ pub(crate) fn refused(command: &mut Command) -> (String, String) {
     (error["error"]["reason"].as_str().unwrap().to_owned(), error["error"]["message"].as_str().unwrap().to_owned())
 }
 
+/// How many things are in a tree that somebody else is writing.
+pub(crate) fn tree_len(root: &Path) -> usize {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.map(|entry| 1 + if entry.file_type().is_ok_and(|k| k.is_dir()) { tree_len(&entry.path()) } else { 0 }).sum()
+}
+
 /// Everything about a tree that a restore brings back, by path.
 pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
@@ -146,8 +152,9 @@ fn describe(root: &Path, path: &Path, all: &mut BTreeMap<PathBuf, String>) {
     };
     // Which names are one file: told by the first of them.
     let links = if kind.is_file() { meta.nlink() } else { 0 };
+    let attributes = if kind.is_symlink() { Vec::new() } else { attributes(path) };
     let told = format!(
-        "{content} mode {:o} owner {}:{} mtime {}.{:09} links {links}",
+        "{content} {attributes:x?} mode {:o} owner {}:{} mtime {}.{:09} links {links}",
         meta.mode(),
         meta.uid(),
         meta.gid(),
@@ -155,6 +162,23 @@ fn describe(root: &Path, path: &Path, all: &mut BTreeMap<PathBuf, String>) {
         meta.mtime_nsec(),
     );
     all.insert(path.strip_prefix(root).unwrap().to_owned(), told);
+}
+
+fn attributes(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut list = vec![0; 4096];
+    // A file system without them has none.
+    let length = rustix::fs::llistxattr(path, list.as_mut_slice()).unwrap_or(0);
+    let names = list[..length].split(|b| *b == 0).filter(|name| !name.is_empty());
+    let mut found: Vec<_> = names
+        .map(|name| {
+            let mut value = vec![0; 4096];
+            let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice()).unwrap();
+            value.truncate(length);
+            (String::from_utf8_lossy(name).into_owned(), value)
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 /// Asserts that two trees are equal, and names what is not.
@@ -205,6 +229,17 @@ pub(crate) fn hostile_tree(root: &Path) {
         file(&[b"in/", name, b"/side"].concat(), b"x");
     }
     file(&[b'n'; 255], b"longest");
+    // What a restore of an earlier version, or of another backup, left behind.
+    for name in [".zhengyun-restore.part", ".zhengyun-restore.part2", ".zhengyun-restore-under-way", ".spool-0#1"] {
+        file(name.as_bytes(), name.as_bytes());
+        file(&[b"in/", name.as_bytes()].concat(), name.as_bytes());
+    }
+    file(b".zhengyun-restore-0123456789abcdef.under-way", b"0");
+    if let Err(error) =
+        rustix::fs::setxattr(root.join("deep/er"), "user.origin", b"\0\xff", rustix::fs::XattrFlags::empty())
+    {
+        assert_eq!(error, rustix::io::Errno::NOTSUP);
+    }
     std::fs::File::create(root.join("sparse")).unwrap().set_len(40 << 20).unwrap();
     std::os::unix::fs::symlink("../../../../etc/passwd", root.join("escape")).unwrap();
     std::os::unix::fs::symlink(OsStr::from_bytes(b"bad\xff\n"), root.join("odd-link")).unwrap();

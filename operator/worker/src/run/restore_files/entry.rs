@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::super::restore::{Existing, Outcome};
+use super::super::restore::Outcome;
 use super::super::verify::Digesting;
 use super::{Restore, meta, open_below};
 use crate::engine::{Kind, Stored};
@@ -23,8 +23,6 @@ pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Blocks of zeros that become holes, in bytes.
 const HOLE: usize = 4096;
-/// What a file is called until its content is proved. The second is for a backup that holds the first.
-const STAGED: [&str; 2] = [".zhengyun-restore.part", ".zhengyun-restore.part2"];
 
 /// What stands in the way.
 pub(super) enum Problem {
@@ -61,17 +59,17 @@ impl Restore<'_> {
             Err(error) => return Err(error.into()),
             Ok(_) => true,
         };
-        if there && !self.resumes && self.ready.existing != Existing::Replace {
-            return Ok(Outcome::Skipped);
-        }
-        if there && self.resumes && is_same(parent, name, item) {
+        if there && self.target.resumes && is_same(parent, name, item) {
             self.remember(stored, item);
             return Ok(Outcome::Same);
+        }
+        if there && !self.replaces() {
+            return Ok(Outcome::Skipped);
         }
         if let Some(outcome) = self.link(stored, item, there)? {
             return Ok(outcome);
         }
-        let staged = if name == STAGED[0] { STAGED[1] } else { STAGED[0] };
+        let staged = self.staged.as_str();
         match rustix::fs::unlinkat(parent, staged, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -96,7 +94,7 @@ impl Restore<'_> {
             self.tally.without_meta();
         }
         self.remember(stored, item);
-        Ok(if there && !self.resumes { Outcome::Replaced } else { Outcome::Created })
+        Ok(if there && !self.target.alone { Outcome::Replaced } else { Outcome::Created })
     }
 
     /// Writes and proves the content; tells whether everything else could be set too.
@@ -149,7 +147,7 @@ impl Restore<'_> {
             rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
         }
         rustix::fs::linkat(&from, path.file_name().unwrap_or_default(), parent, name, AtFlags::empty())?;
-        Ok(Some(if there && !self.resumes { Outcome::Replaced } else { Outcome::Created }))
+        Ok(Some(if there && !self.target.alone { Outcome::Replaced } else { Outcome::Created }))
     }
 }
 
