@@ -69,8 +69,9 @@ impl Journal {
         }
         for number in 1.. {
             match read(&journal.batch_file(number))? {
-                Some(batch) => journal.batches.push(batch),
-                None => break,
+                // After a power cut, a file may be there and the one that was renamed before it not.
+                Some(batch) if journal.items_file(number).is_file() => journal.batches.push(batch),
+                _ => break,
             }
         }
         Ok(journal)

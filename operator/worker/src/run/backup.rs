@@ -17,7 +17,7 @@ use crate::engine::backend::Access;
 use crate::engine::{Engine, Entry, Label, Snapshot};
 use crate::error::{Result, WorkerError};
 use crate::evidence::chain::{BackupStatement, Chain, Event, KnownHead};
-use crate::evidence::items::{FORMAT, Head, SourceRecord, path_of};
+use crate::evidence::items::{FORMAT, Head, SourceRecord, path_of, path_text};
 use crate::journal::{BatchRecord, Journal, Run};
 use crate::secret::{SigningKey, random};
 use crate::source::args::{Opened, SourceArgs};
@@ -106,12 +106,34 @@ pub fn backup(args: &BackupArgs, runtime: &Handle, control: &Control) -> Result<
     // The key is tried before the lease is taken: a wrong one writes nothing at all.
     args.keys.open(&store, Access::Read, control)?;
     let mut chain = Chain::read(&store, Some(&signing.public()))?;
-    let claim = Claim { run: run.clone(), attempt: args.attempt, wait: Duration::from_secs(args.lease_wait) };
+    let claim = Claim::new(run.clone(), args.attempt, Duration::from_secs(args.lease_wait));
     let lease = Lease::take(&store, &claim, chain.epoch())?;
     // Somebody may have appended between reading and taking.
     if lease.inherited || chain.last().is_some() {
         chain = Chain::read(&store, Some(&signing.public()))?;
     }
+    match under_lease(args, store, &signing, chain, run, &lease, runtime, control) {
+        Ok(report) => lease.release(true).map(|()| report),
+        Err(error) => {
+            // What made the run fail is what counts. The next one need not wait until this one falls silent.
+            let _ = lease.release(false);
+            Err(error)
+        }
+    }
+}
+
+/// Everything that is done while the repository is ours.
+#[expect(clippy::too_many_arguments, reason = "what was read before the lease was taken")]
+fn under_lease(
+    args: &BackupArgs,
+    store: Store,
+    signing: &SigningKey,
+    mut chain: Chain,
+    run: String,
+    lease: &Lease,
+    runtime: &Handle,
+    control: &Control,
+) -> Result<BackupReport> {
     let mut engine = args.keys.open(&store, Access::Write(lease.fence()), control)?;
     let journal = Journal::open(
         &args.state_dir,
@@ -131,10 +153,9 @@ pub fn backup(args: &BackupArgs, runtime: &Handle, control: &Control) -> Result<
     let (control, fence) = (control.clone(), lease.fence());
     let sources = args.sources.names();
     let mut work = Backup { engine: &mut engine, journal, label, control, bounds, store, fence, sources };
-    let report = work.run(args, &signing, &mut chain, runtime)?;
+    let report = work.run(args, signing, &mut chain, runtime)?;
     work.forget_batches()?;
     work.journal.finish()?;
-    lease.release()?;
     Ok(report)
 }
 
@@ -148,9 +169,12 @@ impl Backup<'_> {
     ) -> Result<BackupReport> {
         let ours = |b: &&BackupStatement| b.run == self.label.run && b.attempt == self.label.attempt;
         if let Some(done) = chain.backups().into_iter().find(ours).cloned() {
-            // Killed after the link was written: there is nothing left but to clean up.
-            let sources = self.records();
-            return Ok(self.report(&done, sources, 0, chain));
+            // Killed after the link was written: there is nothing left but to clean up. The journal may be gone; the manifest
+            // says the same of the sources.
+            let file = self.journal.file("manifest.jsonl");
+            let snapshot = self.engine.snapshot(&done.snapshot)?;
+            let proved = manifest::fetch(self.engine, &snapshot, &done, chain, &file)?;
+            return Ok(self.report(&done, proved.head.sources, 0, chain));
         }
         let resumed = self.resume()?;
         let opened = args
@@ -284,7 +308,15 @@ impl Backup<'_> {
     /// What the library stored is what was handed to it, and nothing that it refers to is missing.
     fn read_back(&mut self, snapshot: &Snapshot, file: &std::path::Path) -> Result<()> {
         self.control.enter("reading back");
-        manifest::compare(self.engine, snapshot, &mut Items::open(file)?, &mut |_, _| Ok(()))?;
+        let engine = &*self.engine;
+        manifest::compare(engine, snapshot, &mut Items::open(file)?, &mut |stored, item| {
+            let size = engine.size_of(&stored)?;
+            if size == item.size {
+                return Ok(());
+            }
+            let part = format!("{} in snapshot {}", path_text(&item.path), snapshot.id);
+            Err(WorkerError::damaged(part, format!("{size} bytes are stored of {}", item.size)))
+        })?;
         match self.engine.check_files(false)?.into_iter().next() {
             None => Ok(()),
             Some(finding) => Err(WorkerError::damaged(finding.part, finding.problem)),

@@ -35,6 +35,15 @@ pub struct Claim {
     pub attempt: u32,
     /// How long to wait for another holder to end or to fall silent.
     pub wait: Duration,
+    /// How long a holder must have been silent, watched by our own clock, before this run takes over.
+    pub silence: Duration,
+}
+
+impl Claim {
+    /// A claim that takes over from a holder that missed several beats.
+    pub const fn new(run: String, attempt: u32, wait: Duration) -> Self {
+        Self { run, attempt, wait, silence: SILENCE }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +55,8 @@ struct Body {
     attempt: u32,
     beat: u64,
     released: bool,
+    /// Whether the holder came to its end before it released: otherwise its last uploads may be in no index.
+    settled: bool,
 }
 
 /// A body with its digest, so that a damaged lease is seen as such.
@@ -63,7 +74,7 @@ pub struct Lease {
     body: Body,
     stop: Arc<AtomicBool>,
     beating: Option<JoinHandle<()>>,
-    /// Whether the holder before went without releasing it: its last uploads may be in no index.
+    /// Whether the holder before did not come to its end: its last uploads may be in no index.
     pub inherited: bool,
 }
 
@@ -98,10 +109,10 @@ impl Lease {
             let current = highest(store)?;
             let (previous, inherited) = match current {
                 None => (0, false),
-                Some(epoch) => match read(store, epoch)? {
+                Some(epoch) => match read_or_guess(store, epoch)? {
                     // Deleted by a newer holder between listing and reading: look again.
                     None => continue,
-                    Some(body) if body.released => (epoch, false),
+                    Some(body) if body.released => (epoch, !body.settled),
                     Some(body) if body.run == claim.run => (epoch, true),
                     Some(body) => {
                         let since = match &watched {
@@ -109,7 +120,7 @@ impl Lease {
                             _ => Instant::now(),
                         };
                         watched = Some((body.clone(), since));
-                        if since.elapsed() < SILENCE {
+                        if since.elapsed() < claim.silence {
                             if started.elapsed() >= claim.wait {
                                 return Err(busy(body));
                             }
@@ -135,6 +146,7 @@ impl Lease {
             attempt: claim.attempt,
             beat: 0,
             released: false,
+            settled: false,
         };
         let won = store.put(&name(epoch), seal(&body)?, Put::Create)?;
         // A repeated request may find what its first try wrote.
@@ -160,11 +172,11 @@ impl Lease {
         self.fence.clone()
     }
 
-    /// Gives the repository back: the next run need not wait.
-    pub fn release(mut self) -> Result<()> {
+    /// Gives the repository back: the next run need not wait. One that did not come to its end leaves uploads for it to adopt.
+    pub fn release(mut self, settled: bool) -> Result<()> {
         self.end();
         if self.fence.check().is_ok() {
-            let body = Body { released: true, ..self.body.clone() };
+            let body = Body { released: true, settled, ..self.body.clone() };
             self.fence.store.put(&name(body.epoch), seal(&body)?, Put::Replace)?;
         }
         Ok(())
@@ -249,6 +261,23 @@ fn seal(body: &Body) -> Result<bytes::Bytes> {
     serde_json::to_vec(&sealed).map(Into::into).map_err(|e| WorkerError::engine("writing a lease", e))
 }
 
+/// A lease that is damaged is held by nobody knows whom: a holder that lives replaces it with its next beat, and one that does
+/// not is silent. The next epoch is above it, which it would not be once somebody had deleted it.
+fn read_or_guess(store: &Store, epoch: u64) -> Result<Option<Body>> {
+    match read(store, epoch) {
+        Err(WorkerError::Damaged { .. }) => Ok(Some(Body {
+            epoch,
+            holder: "nobody knows whom: the lease is damaged".to_owned(),
+            run: "(unknown)".to_owned(),
+            attempt: 0,
+            beat: 0,
+            released: false,
+            settled: false,
+        })),
+        other => other,
+    }
+}
+
 fn read(store: &Store, epoch: u64) -> Result<Option<Body>> {
     let name = name(epoch);
     let Some(bytes) = store.get(&name)? else { return Ok(None) };
@@ -264,4 +293,65 @@ fn read(store: &Store, epoch: u64) -> Result<Option<Body>> {
 /// The name of this machine.
 pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tokio::runtime::Runtime;
+
+    use super::{Claim, Lease, name, read};
+    use crate::error::WorkerError;
+    use crate::store::Store;
+    use crate::store::open::{Place, StoreArgs};
+
+    fn store(directory: &Path, runtime: &Runtime) -> Store {
+        StoreArgs::directory(directory).open(Place::Existing, runtime.handle()).unwrap()
+    }
+
+    fn claim(run: &str, wait: u64) -> Claim {
+        Claim { run: run.to_owned(), attempt: 1, wait: Duration::from_secs(wait), silence: Duration::from_millis(1500) }
+    }
+
+    #[test]
+    fn a_silent_holder_is_outrun_and_knows_it() {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+        let store = store(dir.path(), &runtime);
+        let mut first = Lease::take(&store, &claim("first", 0), 7).unwrap();
+        assert_eq!(first.fence().epoch(), 8);
+        assert!(matches!(Lease::take(&store, &claim("second", 0), 7), Err(WorkerError::Busy { .. })));
+        first.end();
+        let second = Lease::take(&store, &claim("second", 60), 7).unwrap();
+        assert!(second.inherited);
+        assert!(matches!(first.fence().check(), Err(WorkerError::LeaseLost { ours: 8, theirs: 9 })));
+        assert!(read(&store, 8).unwrap().is_none());
+        // An outrun holder gives back nothing that is not its own.
+        first.release(true).unwrap();
+        second.fence().check().unwrap();
+        assert!(matches!(Lease::take(&store, &claim("third", 0), 0), Err(WorkerError::Busy { .. })));
+    }
+
+    #[test]
+    fn only_a_holder_that_came_to_its_end_leaves_nothing_to_adopt() {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+        let store = store(dir.path(), &runtime);
+        Lease::take(&store, &claim("first", 0), 0).unwrap().release(false).unwrap();
+        let second = Lease::take(&store, &claim("second", 0), 0).unwrap();
+        assert!(second.inherited);
+        second.release(true).unwrap();
+        assert!(!Lease::take(&store, &claim("third", 0), 0).unwrap().inherited);
+    }
+
+    #[test]
+    fn a_damaged_lease_is_outrun_when_nobody_mends_it() {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+        let store = store(dir.path(), &runtime);
+        Lease::take(&store, &claim("first", 0), 3).unwrap().release(true).unwrap();
+        std::fs::write(dir.path().join(name(4)), b"{").unwrap();
+        assert!(matches!(Lease::take(&store, &claim("second", 0), 3), Err(WorkerError::Busy { .. })));
+        let second = Lease::take(&store, &claim("second", 60), 3).unwrap();
+        assert_eq!((second.fence().epoch(), second.inherited), (5, true));
+    }
 }

@@ -1,7 +1,7 @@
 //! kill -9 at every write, at any time, SIGTERM, and a full disk.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{Place, assert_equal, hostile_tree, refused, report, succeeded};
@@ -16,8 +16,27 @@ fn noise(root: &Path, files: usize, size: usize) {
     }
 }
 
+fn quiet(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits for a state, or for the end of the process.
+fn until(child: &mut Child, reached: impl Fn() -> bool) {
+    while !reached() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Bytes of packs that are whole: one that is being written has another name.
 fn stored_bytes(place: &Place) -> u64 {
-    place.stored("data").iter().map(|file| file.metadata().unwrap().len()).sum()
+    let whole = |file: &PathBuf| !file.to_string_lossy().contains('#');
+    place
+        .stored("data")
+        .iter()
+        .filter(|file| whole(file))
+        .filter_map(|file| file.metadata().ok())
+        .map(|m| m.len())
+        .sum()
 }
 
 #[test]
@@ -62,37 +81,31 @@ fn a_backup_that_is_killed_at_every_write_in_turn_comes_to_its_end() {
 }
 
 #[test]
-fn a_backup_that_is_killed_at_any_time_uploads_what_is_stored_only_once() {
+fn a_backup_that_is_killed_on_the_way_uploads_what_is_stored_only_once() {
     let place = Place::new();
     let source = place.path("source");
     noise(&source, 60, 1_000_000);
-    let mut finished = false;
-    for pause in [300, 900, 1500, 2500, 4000, 60_000] {
-        let mut child = place
-            .backup(&source)
-            .args(["--run", "r", "--limit-kib", "12000", "--batch-mib", "64"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut waited = Duration::ZERO;
-        // The point is random; how far it came is not asserted.
-        while waited < Duration::from_millis(pause) && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(20));
-            waited += Duration::from_millis(20);
-        }
+    let run = || {
+        let mut backup = place.backup(&source);
+        backup.args(["--run", "r", "--batch-mib", "24"]);
+        backup
+    };
+    // Twice in the first batch, and in the second.
+    for stored in [1_000_000, 20_000_000, 30_000_000] {
+        let mut child = quiet(run().args(["--limit-kib", "30000"]));
+        until(&mut child, || stored_bytes(&place) >= stored);
         child.kill().unwrap();
-        finished = child.wait().unwrap().success();
-        if finished {
-            break;
-        }
+        assert!(!child.wait().unwrap().success(), "it was done before {stored} bytes");
     }
-    assert!(finished);
+    let stored = stored_bytes(&place);
+    let last = report(&mut run());
+    assert!(last["resumedBatches"].as_u64().unwrap() >= 1, "{last:#}");
+    let uploaded = last["uploaded"].as_u64().unwrap();
+    assert!(uploaded + stored < 60_000_000 + (1 << 20), "{uploaded} uploaded, {stored} were there");
     place.restic_agrees();
     report(&mut place.worker("verify"));
     report(&mut place.restore(&place.path("target")));
     assert_equal(&source, &place.path("target"));
-    assert!(stored_bytes(&place) < 64_000_000, "{}", stored_bytes(&place));
 }
 
 #[test]
@@ -104,14 +117,14 @@ fn a_restore_that_is_killed_goes_on() {
     noise(&source, 300, 20_000);
     report(&mut place.backup(&source));
     let target = place.path("target");
-    for pause in (50..).step_by(150).take(8) {
-        let mut child = place.restore(&target).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(pause));
+    let mut killed = 0;
+    for restored in [1, 2, 50, 200, 340] {
+        let mut child = quiet(&mut place.restore(&target));
+        until(&mut child, || crate::support::tree_len(&target) >= restored);
         child.kill().unwrap();
-        if child.wait().unwrap().success() {
-            std::fs::remove_dir_all(&target).unwrap();
-        }
+        killed += usize::from(!child.wait().unwrap().success());
     }
+    assert!(killed >= 3, "{killed} of them were not done yet");
     report(&mut place.restore(&target));
     assert_equal(&source, &target);
     // Killed after its last write, it would find everything done.
@@ -132,8 +145,8 @@ fn sigterm_ends_a_run_cleanly_and_it_can_be_resumed() {
         backup.args(["--run", "r", "--batch-mib", "2", "--limit-kib", limit]);
         backup
     };
-    let child = run("2000").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    let mut child = run("2000").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until(&mut child, || stored_bytes(&place) > 0);
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -143,6 +156,46 @@ fn sigterm_ends_a_run_cleanly_and_it_can_be_resumed() {
     assert_eq!(resumed["items"], 47);
     place.restic_agrees();
     report(&mut place.worker("verify"));
+}
+
+#[test]
+fn a_run_that_is_done_says_the_same_again() {
+    let place = Place::new();
+    let source = place.path("source");
+    noise(&source, 3, 1000);
+    let run = || report(place.backup(&source).args(["--run", "r"]));
+    let (first, again) = (run(), run());
+    for field in ["snapshot", "root", "items", "bytes", "capturedAt", "sources", "chain"] {
+        assert_eq!(first[field], again[field], "{field}");
+    }
+    assert_eq!(first["sources"][0]["name"], "tree");
+    assert_eq!(place.stored("snapshots").len(), 1);
+}
+
+#[test]
+fn a_run_that_failed_holds_nobody_up_and_what_it_left_is_taken_over() {
+    let place = Place::new();
+    let source = place.path("source");
+    noise(&source, 20, 10_000);
+    // Deeper than is followed.
+    let odd = source.join("z");
+    std::fs::create_dir(&odd).unwrap();
+    let mut deep = odd.clone();
+    for _ in 0..520 {
+        deep.push("d");
+        std::fs::create_dir(&deep).unwrap();
+    }
+    let (reason, message) = refused(place.backup(&source).args(["--run", "one"]));
+    assert_eq!(reason, "SourceUnreadable", "{message}");
+    // Of a write that did not come to its end.
+    let staged = place.path("store/data/00").join(format!("{}#1", "0".repeat(64)));
+    std::fs::create_dir_all(staged.parent().unwrap()).unwrap();
+    std::fs::write(&staged, "half a pack").unwrap();
+    std::fs::remove_dir_all(&odd).unwrap();
+    report(place.backup(&source).args(["--run", "two"]));
+    assert!(!staged.exists());
+    report(&mut place.worker("verify"));
+    place.restic_agrees();
 }
 
 #[test]

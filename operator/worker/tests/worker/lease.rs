@@ -70,3 +70,16 @@ fn one_that_was_stopped_and_outrun_writes_nothing_that_counts() {
     report(&mut place.restore(&place.path("target")));
     assert_equal(&source, &place.path("target"));
 }
+
+#[test]
+fn a_damaged_lease_is_a_holder_that_nobody_knows() {
+    let place = Place::new();
+    let source = place.path("source");
+    noise(&source, 4);
+    report(place.backup(&source).args(["--run", "first"]));
+    let lease = place.stored("zhengyun/lease").pop().unwrap();
+    std::fs::write(&lease, "{").unwrap();
+    let (reason, message) = refused(place.backup(&source).args(["--run", "second"]));
+    assert_eq!(reason, "RepositoryBusy", "{message}");
+    assert!(message.contains("damaged"), "{message}");
+}
