@@ -1,5 +1,6 @@
 //! `zhengyun-worker`: backs up, verifies and restores.
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,15 +18,39 @@ fn main() -> ExitCode {
         eprintln!("zhengyun-worker: another TLS provider is installed already");
         return ExitCode::from(1);
     }
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
     let form = args.progress;
-    match start(args) {
+    // A fault of a library is an error like others: whoever waits for the last line gets one. The message was printed already.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| start(args)));
+    match outcome.unwrap_or_else(|_| Err(WorkerError::engine("running the command", "it panicked"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(form, &error);
             ExitCode::from(if matches!(error, WorkerError::Input { .. }) { 2 } else { 1 })
         }
     }
+}
+
+/// Help, version, or arguments that cannot be used: programs are told in their own form.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Where it cannot be printed, nobody reads it.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let asked = std::env::args().collect::<Vec<_>>();
+    let json = asked.iter().any(|argument| argument == "--progress=json")
+        || asked.iter().zip(asked.iter().skip(1)).any(|(name, form)| name == "--progress" && form == "json")
+        || std::env::var_os("ZHENGYUN_PROGRESS").is_some_and(|form| form == "json");
+    if json {
+        let text = error.to_string();
+        let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        tell(ProgressForm::Json, &WorkerError::input("arguments", problem, "correct them; --help names all of them"));
+    }
+    ExitCode::from(2)
 }
 
 fn tell(form: ProgressForm, error: &WorkerError) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::runtime::Handle;
 
+use super::verify::own_objects;
 use crate::control::Control;
 use crate::engine::backend::Access;
 use crate::engine::rustic::Rustic;
@@ -43,6 +44,14 @@ pub fn wrapped_name() -> String {
 impl KeyArgs {
     /// Opens the repository.
     pub fn open(&self, store: &Store, access: Access, control: &Control) -> Result<Rustic> {
+        match self.try_open(store, access, control) {
+            // The right key does not open what was changed, and looks like a wrong one then.
+            Err(wrong @ WorkerError::WrongKey { .. }) => Err(changed(store).unwrap_or(wrong)),
+            other => other,
+        }
+    }
+
+    fn try_open(&self, store: &Store, access: Access, control: &Control) -> Result<Rustic> {
         if store.get("config")?.is_none() {
             return Err(WorkerError::NoRepository { store: store.location().to_owned() });
         }
@@ -66,6 +75,14 @@ impl KeyArgs {
         })?;
         Rustic::open(store, &secret, access, control)
     }
+}
+
+/// What the key has to open is not what was signed when it was stored; none if it is, or if nothing tells.
+fn changed(store: &Store) -> Option<WorkerError> {
+    let chain = Chain::read(store, None).ok()?;
+    let lease = format!("{OWN}/lease");
+    let finding = own_objects(store, &chain).ok()?.into_iter().find(|finding| !finding.part.starts_with(&lease))?;
+    Some(WorkerError::Damaged { part: finding.part, problem: finding.problem })
 }
 
 impl TrustArgs {

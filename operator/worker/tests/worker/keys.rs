@@ -121,3 +121,64 @@ fn a_repository_is_not_created_over_another() {
     assert_eq!(state(&place), before);
     assert!(!place.path("escrow").exists());
 }
+
+#[test]
+fn what_the_key_opens_is_damaged_and_not_the_key_wrong() {
+    let place = Place::new();
+    let source = small(&place);
+    report(&mut place.backup(&source));
+    for name in ["zhengyun/key.json", "config"] {
+        let file = place.path("store").join(name);
+        let pristine = std::fs::read(&file).unwrap();
+        let mut changed = pristine.clone();
+        // In the content, not in the form around it.
+        let at = changed.len() - 12;
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        std::fs::write(&file, changed).unwrap();
+        let (reason, message) = refused(&mut place.backup(&source));
+        assert_eq!(reason, "RepositoryDamaged", "{name}: {message}");
+        assert!(message.contains(name), "{message}");
+        std::fs::write(&file, pristine).unwrap();
+    }
+    report(&mut place.backup(&source));
+}
+
+#[test]
+fn a_creation_that_is_killed_at_every_write_in_turn_comes_to_its_end() {
+    let place = Place::new();
+    for file in ["store", "key", "signing", "escrow"] {
+        std::fs::rename(place.path(file), place.path(&format!("other-{file}"))).unwrap();
+    }
+    let mut kills = 0;
+    for write in 1.. {
+        let output = place.init().args(["--crash-after-store-write", &write.to_string()]).output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{output:?}");
+        kills += 1;
+        assert!(kills < 50, "it does not come to its end");
+    }
+    assert!(kills > 4, "{kills}");
+    assert!(!place.path("escrow.next").exists());
+    let (reason, _) = refused(&mut place.init());
+    assert_eq!(reason, "RepositoryExists");
+    let source = small(&place);
+    report(&mut place.backup(&source));
+    report(&mut place.worker("verify"));
+    place.restic_agrees();
+}
+
+#[test]
+fn a_repository_of_somebody_else_is_left_alone() {
+    let place = Place::new();
+    std::fs::rename(place.path("escrow"), place.path("password")).unwrap();
+    std::fs::remove_dir_all(place.path("store")).unwrap();
+    let mut restic = std::process::Command::new("restic");
+    restic.args(["--no-cache", "--quiet", "--repo"]).arg(place.path("store"));
+    succeeded(&restic.arg("--password-file").arg(place.path("password")).arg("init").output().unwrap());
+    let before = state(&place);
+    let (reason, _) = refused(&mut place.init());
+    assert_eq!(reason, "RepositoryExists");
+    assert_eq!(state(&place), before);
+}
