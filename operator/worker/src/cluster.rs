@@ -8,6 +8,8 @@ pub mod discover;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::client::Body;
 use kube::core::Status;
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
@@ -22,6 +24,8 @@ use crate::secret::read_secret;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one call may take: a page of large objects over a slow line.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The largest answer that is taken, in bytes; as objects in memory, it takes several times as much.
+const LARGEST: usize = 32 << 20;
 /// How often a read is repeated.
 const REPEATS: u32 = 5;
 /// The first pause between repeats; doubled each time.
@@ -78,6 +82,8 @@ pub enum Refusal {
     Answer(Box<Status>),
     /// There was no answer, or none that is one.
     Silence(String),
+    /// The answer was larger than what is taken into memory.
+    TooLarge,
 }
 
 impl Refusal {
@@ -85,7 +91,7 @@ impl Refusal {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Answer(status) => Some(status.code),
-            Self::Silence(_) => None,
+            Self::Silence(_) | Self::TooLarge => None,
         }
     }
 
@@ -95,6 +101,7 @@ impl Refusal {
             Self::Answer(status) if status.message.is_empty() => format!("it answered {}", status.code),
             Self::Answer(status) => status.message.clone(),
             Self::Silence(cause) => cause.clone(),
+            Self::TooLarge => format!("the answer has more than {} MiB", LARGEST >> 20),
         }
     }
 
@@ -105,7 +112,8 @@ impl Refusal {
             Some(403) => "let the token's account do this",
             _ => "make the API server reachable and run the command again",
         };
-        WorkerError::Cluster { action: action.to_owned(), cause: self.cause(), fix: fix.to_owned() }
+        let transient = may_pass(self);
+        WorkerError::Cluster { action: action.to_owned(), cause: self.cause(), fix: fix.to_owned(), transient }
     }
 }
 
@@ -156,14 +164,27 @@ impl ClusterArgs {
 }
 
 impl Cluster {
-    /// One call.
+    /// One call. The client's own would take an answer of any size into memory, and log one that is no JSON.
     pub async fn ask(&self, request: http::Request<Vec<u8>>) -> std::result::Result<Value, Refusal> {
-        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => Err(Refusal::Answer(status)),
-            Ok(Err(error)) => Err(Refusal::Silence(innermost(&error))),
+        match tokio::time::timeout(DEADLINE, self.answer(request)).await {
+            Ok(answer) => answer,
             Err(_) => Err(Refusal::Silence(format!("no answer within {} s", DEADLINE.as_secs()))),
         }
+    }
+
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> std::result::Result<Value, Refusal> {
+        let response = self.client.send(request.map(Body::from)).await.map_err(|e| Refusal::Silence(innermost(&e)))?;
+        let (code, body) = (response.status(), Limited::new(response.into_body(), LARGEST));
+        let too_large_or_silent = |error: Box<dyn std::error::Error + Send + Sync>| {
+            if error.is::<LengthLimitError>() { Refusal::TooLarge } else { Refusal::Silence(innermost(error.as_ref())) }
+        };
+        let body = body.collect().await.map_err(too_large_or_silent)?.to_bytes();
+        if code.is_success() {
+            // The parser's message would quote the answer.
+            return serde_json::from_slice(&body).map_err(|_| Refusal::Silence("the answer is no JSON".to_owned()));
+        }
+        let status = serde_json::from_slice::<Status>(&body).ok().filter(|status| status.code != 0);
+        Err(Refusal::Answer(status.unwrap_or(Status { code: code.as_u16(), ..Status::default() }).boxed()))
     }
 
     /// Reads, and repeats what may pass.
@@ -196,7 +217,11 @@ impl Cluster {
 
 /// Whether the same call may succeed in a moment.
 pub fn may_pass(refusal: &Refusal) -> bool {
-    refusal.code().is_none_or(|code| code == 429 || code >= 500)
+    match refusal {
+        Refusal::Answer(status) => status.code == 429 || status.code >= 500,
+        Refusal::Silence(_) => true,
+        Refusal::TooLarge => false,
+    }
 }
 
 /// How long the server asks us to wait.
@@ -212,6 +237,22 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+/// Text as a part of an address: in a path, or as the value of a parameter.
+pub fn escaped(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Refuses what is no name of a namespace: it becomes a part of addresses.
+pub fn check_namespace(argument: &str, namespace: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !namespace.is_empty() && namespace.len() <= 63 && namespace.bytes().all(plain) {
+        return Ok(());
+    }
+    let fix = "use lower case letters, digits and -, at most 63";
+    Err(WorkerError::input(argument, format!("\"{namespace}\" is no name of a namespace"), fix))
 }
 
 /// Text at a pointer; empty if there is none.

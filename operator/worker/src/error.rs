@@ -133,6 +133,8 @@ pub enum WorkerError {
         cause: String,
         /// What to do.
         fix: String,
+        /// Whether it may answer later.
+        transient: bool,
     },
     /// Some items could not be restored; the report names each.
     #[error("{failed} of {total} items were not restored; the report names each; mend the causes and restore again")]
@@ -219,6 +221,10 @@ impl WorkerError {
 
     /// Whether the same command helps later without anybody mending anything.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Store { .. } | Self::Busy { .. } | Self::LeaseLost { .. } | Self::Cancelled)
+        match self {
+            Self::Store { .. } | Self::Busy { .. } | Self::LeaseLost { .. } | Self::Cancelled => true,
+            Self::Cluster { transient, .. } => *transient,
+            _ => false,
+        }
     }
 }

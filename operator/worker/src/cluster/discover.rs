@@ -109,6 +109,7 @@ async fn kinds_of(cluster: &Cluster, group: &str, version: &str, found: &mut Kin
                 action: format!("GET {path}"),
                 cause: format!("the kind \"{directory}\" has a name that cannot be stored"),
                 fix: "remove its definition".to_owned(),
+                transient: false,
             });
         }
         match left_out(&directory) {

@@ -21,14 +21,14 @@ use self::write::{Writer, Written};
 use super::restore::{Outcome, Ready, Tally};
 use super::verify::Digesting;
 use crate::cluster::discover::{Kind, discover};
-use crate::cluster::{Cluster, text};
+use crate::cluster::{Cluster, check_namespace, text};
 use crate::engine::{self, Stored};
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::Item;
 
 /// Restores the source of a proved backup into a namespace.
 pub(super) fn restore(ready: &Ready<'_>, cluster: &Cluster, namespace: &str, tally: &mut Tally) -> Result<()> {
-    check_name(namespace)?;
+    check_namespace("--target-namespace", namespace)?;
     let served = cluster.runtime.block_on(async {
         let path = format!("/api/v1/namespaces/{namespace}");
         cluster.read(&path).await.map_err(|refusal| match refusal.code() {
@@ -47,15 +47,6 @@ pub(super) fn restore(ready: &Ready<'_>, cluster: &Cluster, namespace: &str, tal
         objects.layer(cluster, namespace, &layer)?;
     }
     Ok(())
-}
-
-fn check_name(namespace: &str) -> Result<()> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !namespace.is_empty() && namespace.len() <= 63 && namespace.bytes().all(plain) {
-        return Ok(());
-    }
-    let fix = "use lower case letters, digits and -, at most 63";
-    Err(WorkerError::input("--target-namespace", format!("\"{namespace}\" is no name of a namespace"), fix))
 }
 
 struct Objects<'a> {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::Source;
 use super::files::FileTree;
 use super::namespace::{Namespace, Wanted};
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, check_namespace};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 
@@ -85,7 +85,7 @@ impl SourceArgs {
         self.all().into_iter().map(|(named, kind)| format!("{} {kind} {}", named.name, named.origin)).collect()
     }
 
-    /// Refuses a name that is there twice, and a tree that holds the store.
+    /// Refuses a name that is there twice, a tree that holds the store, and what is no namespace.
     pub fn check(&self, store: Option<&PathBuf>) -> Result<()> {
         let names = self.names();
         if let Some(twice) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {
@@ -94,6 +94,9 @@ impl SourceArgs {
                 format!("\"{}\" is there twice", twice.0),
                 "give each source its own name",
             ));
+        }
+        for named in &self.namespace {
+            check_namespace("--namespace", &named.origin)?;
         }
         for named in &self.files {
             let root = std::fs::canonicalize(&named.origin).unwrap_or_else(|_| PathBuf::from(&named.origin));

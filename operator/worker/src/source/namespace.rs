@@ -212,12 +212,12 @@ fn entry(spool: &Arc<Spool>, directory: &Path, object: Spooled) -> Entry {
 }
 
 async fn list_all(cluster: Cluster, wanted: Wanted, kinds: Vec<Kind>, sender: mpsc::Sender<Result<Listed>>) {
-    let mut seen: Vec<(Kind, Seen)> = Vec::new();
+    let mut seen: Vec<(Kind, u32, Seen)> = Vec::new();
     for kind in kinds {
         let listed = list::spool(&cluster, &wanted, &kind).await;
         let told = match listed {
-            Ok(list::Listed { spool, objects, seen: states, left_out }) => {
-                seen.push((kind.clone(), states));
+            Ok(list::Listed { spool, objects, seen: states, left_out, page }) => {
+                seen.push((kind.clone(), page, states));
                 Ok(Listed::Kind { kind, spool, objects, left_out })
             }
             Err(error) => Err(error),
@@ -228,8 +228,8 @@ async fn list_all(cluster: Cluster, wanted: Wanted, kinds: Vec<Kind>, sender: mp
         }
     }
     let (mut changed, mut total) = (Vec::new(), 0);
-    for (kind, states) in seen {
-        match list::changed(&cluster, &wanted.namespace, &kind, states).await {
+    for (kind, page, states) in seen {
+        match list::changed(&cluster, &wanted.namespace, &kind, page, states).await {
             Ok(names) => {
                 total += names.len() as u64;
                 let room = MAX_NAMED.saturating_sub(changed.len());

@@ -1,4 +1,4 @@
-//! Namespaces there and back, through a client on a small API server in memory.
+//! Namespaces there and back, through a client on a simulated API server in memory: no kube-apiserver runs here.
 
 mod server;
 
@@ -56,7 +56,15 @@ impl Stage {
     fn restore(&self, server: &Server, more: &[&str]) -> Result<RestoreReport> {
         let mut all = vec!["--target-namespace", "finance"];
         all.extend(more);
-        let Command::Restore(mut args) = self.arguments("restore", &all) else { unreachable!() };
+        self.restore_with(server, &all)
+    }
+
+    fn restore_into(&self, server: &Server, namespace: &str) -> Result<RestoreReport> {
+        self.restore_with(server, &["--target-namespace", namespace])
+    }
+
+    fn restore_with(&self, server: &Server, all: &[&str]) -> Result<RestoreReport> {
+        let Command::Restore(mut args) = self.arguments("restore", all) else { unreachable!() };
         args.cluster.client = self.client(server);
         restore::restore(&args, self.runtime.handle(), &Control::new())
     }
@@ -234,4 +242,47 @@ fn objects_and_files_of_one_run_are_one_backup() {
     let mut restore = stage.place.restore(Path::new(&stage.place.path("back")));
     report(restore.args(["--source", "files"]));
     crate::support::assert_equal(&tree, &stage.place.path("back"));
+}
+
+#[test]
+fn objects_that_are_too_much_for_one_page_come_in_smaller_ones() {
+    let (stage, source) = (Stage::new(), Server::default());
+    let large = "x".repeat(1 << 20);
+    for n in 0..40 {
+        let data = json!({ "data": { "large": large } });
+        source.state().put("configmaps", object("ConfigMap", "v1", &format!("large-{n}"), &data));
+    }
+    let backup = stage.backup(&source, &[]).unwrap();
+    assert_eq!(backup["items"], 40 + 3, "{backup:#}");
+    assert!(source.state().limits.contains(&7), "{:?}", source.state().limits);
+}
+
+#[test]
+fn a_name_is_no_part_of_an_address_beyond_its_place() {
+    let (stage, source, target) = (Stage::new(), Server::default(), Server::default());
+    for name in ["a?b=c", "a#b", "a", "system:a b"] {
+        source
+            .state()
+            .put("widgets", object("Widget", "example.org/v1", name, &json!({ "spec": { "from": "backup" } })));
+        target
+            .state()
+            .put("widgets", object("Widget", "example.org/v1", name, &json!({ "spec": { "from": "target" } })));
+    }
+    stage.backup(&source, &[]).unwrap();
+    let restored = stage.restore(&target, &["--existing", "replace"]).unwrap();
+    assert_eq!((restored.replaced, restored.failed), (4, 0), "{:?}", restored.failures);
+    assert!(target.state().objects.values().all(|object| object["spec"]["from"] == "backup"));
+}
+
+#[test]
+fn what_is_no_namespace_is_not_asked_for() {
+    let (stage, source, target) = (Stage::new(), Server::default(), Server::default());
+    let error = stage.backup(&source, &["--namespace", "b=../../kube-system"]).unwrap_err();
+    assert_eq!(error.reason(), "InvalidInput", "{error}");
+    assert!(error.to_string().contains("no name of a namespace"), "{error}");
+    source.state().put("configmaps", object("ConfigMap", "v1", "a", &json!({})));
+    stage.backup(&source, &[]).unwrap();
+    let error = stage.restore_into(&target, "finance/../kube-system").unwrap_err();
+    assert_eq!(error.reason(), "InvalidInput", "{error}");
+    assert_eq!(target.state().requests, 0);
 }

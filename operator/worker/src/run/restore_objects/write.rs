@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::restore::{Existing, Outcome};
 use super::clean::covers;
 use crate::cluster::discover::Kind;
-use crate::cluster::{Cluster, Refusal, may_pass, text, wished};
+use crate::cluster::{Cluster, Refusal, escaped, may_pass, text, wished};
 use crate::error::WorkerError;
 
 /// How often a write is repeated.
@@ -69,7 +69,7 @@ impl Writer {
         if refusal.code() != Some(409) {
             return Written::bad(&refusal, &action, throttled);
         }
-        let one = format!("{path}/{name}");
+        let one = format!("{path}/{}", escaped(&name));
         match self.cluster.read(&one).await {
             Ok(live) if covers(&live, &object) => Written::good(Outcome::Same, &live, throttled),
             Ok(live) => self.taken(&one, &live, object, throttled).await,

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::spool::{Spool, Spooled};
 use super::{Seen, Wanted, unreadable};
 use crate::cluster::discover::Kind;
-use crate::cluster::{Cluster, Refusal, text};
+use crate::cluster::{Cluster, Refusal, escaped, may_pass, text};
 use crate::error::Result;
 
-/// Objects of a page.
+/// Objects of a page, unless that many are more than what is taken at once.
 const PAGE: u32 = 500;
 /// How often a list that went stale between two pages is begun anew.
 const RESTARTS: u32 = 5;
@@ -24,37 +24,54 @@ pub(super) struct Listed {
     pub(super) seen: Seen,
     /// Objects that a controller makes again.
     pub(super) left_out: u64,
+    /// Objects of a page that is not too large.
+    pub(super) page: u32,
 }
 
 /// Lists all objects of a kind at one resource version.
 pub(super) async fn spool(cluster: &Cluster, wanted: &Wanted, kind: &Kind) -> Result<Listed> {
-    let mut restarts = RESTARTS;
+    let (mut restarts, mut page) = (RESTARTS, PAGE);
     loop {
-        let mut listed =
-            Listed { spool: Spool::new(&wanted.spool_dir)?, objects: Vec::new(), seen: Seen::new(), left_out: 0 };
-        match pages(cluster, &wanted.namespace, kind, false, |object| listed.take(wanted, kind, object)).await? {
+        let spool = Spool::new(&wanted.spool_dir)?;
+        let mut listed = Listed { spool, objects: Vec::new(), seen: Seen::new(), left_out: 0, page };
+        let list = Pages { cluster, path: kind.path(&wanted.namespace), kind, metadata: false, page };
+        match list.each(|object| listed.take(wanted, kind, object)).await? {
             Ended::Whole => {
                 listed.objects.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(listed);
             }
             Ended::Stale if restarts > 0 => restarts -= 1,
             Ended::Stale => return Err(unreadable(wanted, kind, "the list went stale between pages again and again")),
+            // A list goes on as it began, so it begins anew.
+            Ended::Refused(Refusal::TooLarge) if page > 1 => page = (page / 8).max(1),
+            // Later it may answer.
+            Ended::Refused(refusal) if may_pass(&refusal) => {
+                return Err(refusal.told(&format!("GET {}", kind.path(&wanted.namespace))));
+            }
             Ended::Refused(refusal) => return Err(unreadable(wanted, kind, refusal.cause())),
         }
     }
 }
 
 /// Names of objects that are not as they were captured: changed, new, or gone.
-pub(super) async fn changed(cluster: &Cluster, namespace: &str, kind: &Kind, mut seen: Seen) -> Result<Vec<String>> {
+pub(super) async fn changed(
+    cluster: &Cluster,
+    namespace: &str,
+    kind: &Kind,
+    page: u32,
+    mut seen: Seen,
+) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    let ended = pages(cluster, namespace, kind, true, |object| {
-        let name = text(&object, "/metadata/name");
-        if seen.remove(name) != Some(state(&object)) && !is_made_again(kind, &object) {
-            names.push(name.to_owned());
-        }
-        Ok(())
-    })
-    .await?;
+    let list = Pages { cluster, path: kind.path(namespace), kind, metadata: true, page };
+    let ended = list
+        .each(|object| {
+            let name = text(&object, "/metadata/name");
+            if seen.remove(name) != Some(state(&object)) && !is_made_again(kind, &object) {
+                names.push(name.to_owned());
+            }
+            Ok(())
+        })
+        .await?;
     match ended {
         Ended::Whole => {}
         // Nothing captured depends on this list: that it cannot be told is told.
@@ -72,50 +89,53 @@ enum Ended {
     Refused(Refusal),
 }
 
-async fn pages(
-    cluster: &Cluster,
-    namespace: &str,
-    kind: &Kind,
+/// A list in pages.
+struct Pages<'a> {
+    cluster: &'a Cluster,
+    path: String,
+    kind: &'a Kind,
+    /// Metadata alone.
     metadata: bool,
-    mut each: impl FnMut(Value) -> Result<()>,
-) -> Result<Ended> {
-    let path = kind.path(namespace);
-    let mut next = format!("{path}?limit={PAGE}");
-    loop {
-        let answer = if metadata { cluster.read_metadata(&next).await } else { cluster.read(&next).await };
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(refusal) if refusal.code() == Some(410) => return Ok(Ended::Stale),
-            Err(refusal) => return Ok(Ended::Refused(refusal)),
-        };
-        // The kind of the items stands in the list alone.
-        let api_version = text(&answer, "/apiVersion").to_owned();
-        match answer.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => {
-                for mut item in items {
-                    if !metadata && let Some(object) = item.as_object_mut() {
-                        object.entry("apiVersion").or_insert_with(|| api_version.clone().into());
-                        object.entry("kind").or_insert_with(|| kind.kind.clone().into());
-                    }
-                    each(item)?;
-                }
-            }
-            // An empty list of metadata comes as null.
-            Some(Value::Null) => {}
-            _ => return Ok(Ended::Refused(Refusal::Silence("the answer holds no list".to_owned()))),
-        }
-        let token = text(&answer, "/metadata/continue");
-        if token.is_empty() {
-            return Ok(Ended::Whole);
-        }
-        next = format!("{path}?limit={PAGE}&continue={}", escaped(token));
-    }
+    page: u32,
 }
 
-/// A token as the value of a query parameter.
-fn escaped(token: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    token.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+impl Pages<'_> {
+    async fn each(&self, mut each: impl FnMut(Value) -> Result<()>) -> Result<Ended> {
+        let first = format!("{}?limit={}", self.path, self.page);
+        let mut next = first.clone();
+        loop {
+            let cluster = self.cluster;
+            let answer = if self.metadata { cluster.read_metadata(&next).await } else { cluster.read(&next).await };
+            let mut answer = match answer {
+                Ok(answer) => answer,
+                Err(refusal) if refusal.code() == Some(410) => return Ok(Ended::Stale),
+                Err(refusal) => return Ok(Ended::Refused(refusal)),
+            };
+            // The kind of the items stands in the list alone.
+            let api_version = text(&answer, "/apiVersion").to_owned();
+            match answer.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => {
+                    for mut item in items {
+                        if !self.metadata
+                            && let Some(object) = item.as_object_mut()
+                        {
+                            object.entry("apiVersion").or_insert_with(|| api_version.clone().into());
+                            object.entry("kind").or_insert_with(|| self.kind.kind.clone().into());
+                        }
+                        each(item)?;
+                    }
+                }
+                // An empty list of metadata comes as null.
+                Some(Value::Null) => {}
+                _ => return Ok(Ended::Refused(Refusal::Silence("the answer holds no list".to_owned()))),
+            }
+            let token = text(&answer, "/metadata/continue");
+            if token.is_empty() {
+                return Ok(Ended::Whole);
+            }
+            next = format!("{first}&continue={}", escaped(token));
+        }
+    }
 }
 
 impl Listed {

@@ -1,4 +1,9 @@
-//! An API server just large enough for a namespace: discovery, paged lists, create, read, replace.
+//! A simulated API server, just large enough for a namespace: discovery, paged lists, create, read, replace.
+//!
+//! It is no kube-apiserver: nothing is validated, defaulted, authorized, charged to a quota or kept beyond the test, versions are
+//! not converted, and a page is cut from what is there at that moment. It stands here for what a real one does only when it is
+//! pressed: a list that goes stale between two pages, 429, a group that does not answer, a change in the middle of a capture, an order
+//! of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,6 +37,8 @@ pub(crate) struct State {
     /// Writes in order: method, plural, name.
     pub(crate) writes: Vec<(String, String, String)>,
     pub(crate) requests: u64,
+    /// Sizes of pages that were asked for.
+    pub(crate) limits: Vec<usize>,
     version: u64,
     uid: u64,
     /// Lists are answered from the end.
@@ -88,7 +95,9 @@ impl State {
 
     fn answer(&mut self, method: &Method, uri: &http::Uri, accept: &str, body: &[u8]) -> (u16, Value) {
         self.requests += 1;
-        let path = uri.path();
+        let path = uri.path().replace("%3F", "?").replace("%23", "#").replace("%20", " ").replace("%3D", "=");
+        let path = path.replace("%3A", ":");
+        let path = path.as_str();
         if path == "/apis" {
             let groups = ["apps", "example.org", "metrics.k8s.io"];
             let group = |g: &&str| json!({ "name": g, "preferredVersion": { "version": "v1" } });
@@ -128,6 +137,7 @@ impl State {
         let query: BTreeMap<&str, &str> =
             uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).collect();
         let limit: usize = query["limit"].parse().unwrap();
+        self.limits.push(limit);
         let from: usize = query.get("continue").map_or(0, |token| token.replace("%3D", "").parse().unwrap());
         if from > 0 && std::mem::take(&mut self.stale_once) {
             return refusal(410, "the version is too old");
