@@ -289,6 +289,10 @@ wire_enum! {
         KindNotServed = "KindNotServed",
         /// Ended at a person's request.
         Cancelled = "Cancelled",
+        /// A run could not be carried out; its failure says why.
+        RunFailed = "RunFailed",
+        /// A run came to its end, but not to all of what it should.
+        RunIncomplete = "RunIncomplete",
     }
 }
 

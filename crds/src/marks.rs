@@ -11,6 +11,9 @@ pub const DEPARTMENT_NAMESPACE_PREFIX: &str = "dept-";
 /// Key of the kubeconfig inside a site's Secret.
 pub const KUBECONFIG_KEY: &str = "kubeconfig";
 
+/// Key of the kubeconfig of the site's account of recovery inside the same Secret.
+pub const RECOVERY_KUBECONFIG_KEY: &str = "recoveryKubeconfig";
+
 /// Label: department that a thing belongs to.
 pub const LABEL_DEPARTMENT: &str = "zhengyun.io/department";
 /// Label: information system that a thing belongs to.
@@ -41,6 +44,12 @@ pub const FINALIZER_DEPARTMENT: &str = "zhengyun.io/department";
 pub const FINALIZER_QUOTA: &str = "zhengyun.io/quota";
 /// Finalizer of a site.
 pub const FINALIZER_SITE: &str = "zhengyun.io/site";
+
+/// Finalizer of a backup or restore: held while a process may be at work on it.
+pub const FINALIZER_RUN: &str = "zhengyun.io/run";
+
+/// ServiceAccount at a site as which backups are read and restores are written.
+pub const RECOVERY_ACCOUNT: &str = "zhengyun-recovery";
 
 /// Prefix of the objects that Zhengyun itself puts into a grant's namespace at a site.
 pub const SITE_OBJECT_PREFIX: &str = "zhengyun-";

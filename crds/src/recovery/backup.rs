@@ -210,12 +210,11 @@ pub struct ManifestRecord {
     /// Root of the Merkle tree over source, path, digest and size.
     #[schemars(length(max = 71))]
     pub root: String,
-    /// Place in the chain of manifests of its repository.
+    /// Place in the chain of its repository.
     pub counter: i64,
-    /// Root of the manifest before it; empty for the first.
-    #[serde(default)]
+    /// SHA-256 of the link at that place: an older copy of the repository does not have it.
     #[schemars(length(max = 71))]
-    pub previous: String,
+    pub head: String,
     /// How it is signed.
     pub algorithm: SignatureAlgorithm,
     /// Fingerprint of the key that signed it.

@@ -164,6 +164,9 @@ pub struct OutcomeCounts {
     /// There already, different, left as they are.
     #[serde(default)]
     pub skipped: i64,
+    /// Delivered by Zhengyun at the source: what was ordered for the target grant stands there instead.
+    #[serde(default)]
+    pub delivered: i64,
     /// There already, different, and in the way.
     #[serde(default)]
     pub conflicts: i64,

@@ -2,7 +2,7 @@
 //!
 //! [`schedule`] says when, [`retention`] what is kept and why, [`backup`], [`restore`] and [`drill`] hold the phases and plans of
 //! single runs, [`objective`] judges what was measured, [`level`] holds it against the standard, [`place`] says what fails together,
-//! [`charge`] turns bytes into charges. Nothing here looks at a clock or a store: moments and facts are given.
+//! [`charge`] turns bytes into charges, [`run`] is what is seen of the process that does the work. Nothing here looks at a clock or a store: moments and facts are given.
 
 pub mod backup;
 pub mod charge;
@@ -13,4 +13,5 @@ pub mod objective;
 pub mod place;
 pub mod restore;
 pub mod retention;
+pub mod run;
 pub mod schedule;

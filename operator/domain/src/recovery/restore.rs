@@ -1,11 +1,13 @@
 //! SystemRestore: its phases, the plan that is agreed to, and what came of every object.
 
+mod follow;
 mod layer;
 mod machine;
 mod outcome;
 mod plan;
 mod strip;
 
+pub use follow::{Facts, Next, follow};
 pub use layer::{Layer, layers};
 pub use machine::{Event, Illegal, step};
 pub use outcome::{Journal, Outcome};

@@ -27,6 +27,7 @@ fn object(kind: &str, name: &str) -> SourceObject {
         digest: format!("sha256:{kind}-{name}"),
         owner: None,
         takes: BTreeMap::new(),
+        delivered: false,
     }
 }
 
@@ -131,6 +132,40 @@ fn what_is_equal_is_left_alone_and_what_is_ours_is_never_replaced() {
     assert!(replaced.blockers[0].finding().message.contains("kept by Zhengyun"));
     let skipped = plan(&backed(objects), &target, ExistingPolicy::Skip).unwrap();
     assert_eq!(skipped.objects[1].action, Action::Skip);
+}
+
+/// The frame of another grant differs by its very nature: it must neither block nor be written, whatever the policy.
+#[rstest]
+#[case(ExistingPolicy::Fail)]
+#[case(ExistingPolicy::Skip)]
+#[case(ExistingPolicy::Replace)]
+fn what_was_delivered_is_not_restored(#[case] policy: ExistingPolicy) {
+    let mut frame = object("Service", "zhengyun-quota");
+    frame.delivered = true;
+    let mut target = target();
+    for present in [None, Some(existing("sha256:another", true))] {
+        target.existing.extend(present.map(|present| (frame.key.clone(), present)));
+        let plan = plan(&backed(vec![frame.clone()]), &target, policy).unwrap();
+        assert!(plan.blockers.is_empty(), "{:?}", plan.blockers);
+        assert_eq!(plan.objects[0].action, Action::Delivered);
+        assert_eq!(Journal::default().counts(&plan).delivered, 1);
+        assert_eq!(Journal::default().compared(&plan), Event::ComparedEqual);
+    }
+}
+
+#[test]
+fn what_is_used_of_a_quota_does_not_change_the_plan_and_what_is_missing_does() {
+    let mut one = object("Secret", "a");
+    one.takes.insert("secrets".to_owned(), Quantity::try_from(1_i64).unwrap());
+    let with = |used: i64| {
+        let mut target = target();
+        let amount = |n: i64| Quantity::try_from(n).unwrap();
+        target.quota.insert("secrets".to_owned(), (amount(10), amount(used)));
+        plan(&backed(vec![one.clone()]), &target, ExistingPolicy::Fail).unwrap()
+    };
+    assert_eq!(with(1).digest(), with(2).digest());
+    assert_ne!(with(1).digest(), with(10).digest());
+    assert_eq!(with(10).blockers.len(), 1);
 }
 
 #[test]

@@ -112,24 +112,48 @@ impl BackupPlan {
     }
 }
 
+/// What one run of a plan reads and writes, without anything that only a schedule or a judgement needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// Sources, in the plan's order.
+    pub sources: Vec<PlannedSource>,
+    /// Stores; the first is written, the others are copied from it.
+    pub stores: Vec<PlannedStore>,
+}
+
+/// Works out what one run reads and writes.
+///
+/// # Errors
+/// Everything that keeps it from running, each with field, value and fix.
+pub fn run(spec: &RecoveryPlanSpec, observed: &Observed) -> Result<PlannedRun, Vec<Finding>> {
+    let mut refusals = Vec::new();
+    let run = resolved(spec, observed, &mut refusals);
+    if refusals.is_empty() { Ok(run) } else { Err(refusals) }
+}
+
+fn resolved(spec: &RecoveryPlanSpec, observed: &Observed, refusals: &mut Vec<Finding>) -> PlannedRun {
+    let sources = spec
+        .sources
+        .iter()
+        .enumerate()
+        .filter_map(|(at, source)| keep(resolve(at, source, &spec.system, observed), refusals))
+        .collect();
+    let stores = spec
+        .copies
+        .iter()
+        .enumerate()
+        .filter_map(|(at, copy)| keep(store(at, &copy.store, observed), refusals))
+        .collect();
+    PlannedRun { sources, stores }
+}
+
 /// Works out what a run of a plan would do.
 ///
 /// # Errors
 /// Everything that keeps it from running, each with field, value and fix.
 pub fn plan(spec: &RecoveryPlanSpec, table: &LevelTable, observed: &Observed) -> Result<BackupPlan, Vec<Finding>> {
     let mut refusals = Vec::new();
-    let sources: Vec<PlannedSource> = spec
-        .sources
-        .iter()
-        .enumerate()
-        .filter_map(|(at, source)| keep(resolve(at, source, &spec.system, observed), &mut refusals))
-        .collect();
-    let stores: Vec<PlannedStore> = spec
-        .copies
-        .iter()
-        .enumerate()
-        .filter_map(|(at, copy)| keep(store(at, &copy.store, observed), &mut refusals))
-        .collect();
+    let PlannedRun { sources, stores } = resolved(spec, observed, &mut refusals);
     let schedule = match Schedule::read("/spec/schedule", &spec.schedule, observed.created) {
         Ok(schedule) => Some(schedule),
         Err(found) => {

@@ -61,6 +61,7 @@ impl Journal {
                 (Some(Outcome::Failed(_)), _) => &mut counts.failed,
                 (Some(Outcome::Unchanged), _) | (None, Action::Leave) => &mut counts.unchanged,
                 (Some(Outcome::Skipped), _) | (None, Action::Skip) => &mut counts.skipped,
+                (None, Action::Delivered) => &mut counts.delivered,
                 (None, Action::Create | Action::Replace) => continue,
             };
             *counter = counter.saturating_add(1);
@@ -77,7 +78,7 @@ impl Journal {
                 matches!(outcome, Outcome::Created | Outcome::Replaced | Outcome::Unchanged)
             }
             (Action::Create | Action::Replace, None) => false,
-            (Action::Leave | Action::Skip, _) => true,
+            (Action::Leave | Action::Skip | Action::Delivered, _) => true,
         });
         if stands { Event::ComparedEqual } else { Event::ComparedUnequal }
     }

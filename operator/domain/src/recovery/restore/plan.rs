@@ -45,6 +45,8 @@ pub struct SourceObject {
     pub owner: Option<ObjectKey>,
     /// What it takes of the target's quota.
     pub takes: BTreeMap<QuotaKey, Quantity>,
+    /// Whether Zhengyun delivered it at the source: the frame of the grant, or what was ordered for it.
+    pub delivered: bool,
 }
 
 /// The backup that is brought back.
@@ -105,6 +107,8 @@ pub enum Action {
     Leave,
     /// It differs, and stays as it is.
     Skip,
+    /// Zhengyun delivered it at the source. At the target stands what was ordered for that grant, and a restore orders nothing.
+    Delivered,
 }
 
 impl Action {
@@ -115,7 +119,7 @@ impl Action {
 }
 
 /// An object and what would be done with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedObject {
     /// Its layer, from 0: all of a layer stands before the next one begins.
     pub layer: u32,
@@ -163,6 +167,16 @@ pub enum Blocker {
 }
 
 impl Blocker {
+    /// What it is, without amounts that change by themselves.
+    fn identity(&self) -> String {
+        match self {
+            Self::InTheWay(key) => format!("in the way: {key}"),
+            Self::Ours(key) => format!("kept: {key}"),
+            Self::NotServed { key, version, .. } => format!("not served: {key} {version}"),
+            Self::Quota(effect) => format!("quota: {}", effect.key),
+        }
+    }
+
     /// In words, with the fix.
     pub fn finding(&self) -> Finding {
         let (reason, message) = match self {
@@ -225,9 +239,14 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
-    /// `sha256:<hex>` of the whole plan.
+    /// `sha256:<hex>` of what would be done and what stands in the way.
+    ///
+    /// How much of a quota is used at this moment is left out: a pod that comes or goes does not make it another plan, and one
+    /// that does not fit any more is blocked, which is not left out.
     pub fn digest(&self) -> String {
-        digest::of(self)
+        let place = (&self.backup, &self.manifest_root, &self.store, &self.site, &self.grant, &self.grant_uid);
+        let blockers: Vec<String> = self.blockers.iter().map(Blocker::identity).collect();
+        digest::of(&(place, &self.objects, blockers))
     }
 }
 
@@ -248,6 +267,15 @@ pub fn plan(backed: &Backed, target: &TargetFacts, existing: ExistingPolicy) -> 
     let mut listed: Vec<&SourceObject> = backed.objects.iter().collect();
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     for object in listed {
+        if object.delivered {
+            objects.push(PlannedObject {
+                layer: ranks.get(&object.key).copied().unwrap_or_default(),
+                key: object.key.clone(),
+                action: Action::Delivered,
+                digest: object.digest.clone(),
+            });
+            continue;
+        }
         let served = target.serves.get(&(object.key.group.clone(), object.key.kind.clone()));
         if !served.is_some_and(|versions| versions.contains(&object.version)) {
             blockers.push(Blocker::NotServed {

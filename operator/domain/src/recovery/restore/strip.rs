@@ -17,7 +17,8 @@ const SERVER_METADATA: [&str; 8] = [
 ];
 
 /// Annotations that controllers write for themselves.
-const CONTROLLER_ANNOTATIONS: [&str; 8] = [
+const CONTROLLER_ANNOTATIONS: [&str; 9] = [
+    "kubernetes.io/service-account.uid",
     "pv.kubernetes.io/bind-completed",
     "pv.kubernetes.io/bound-by-controller",
     "volume.beta.kubernetes.io/storage-provisioner",
@@ -50,7 +51,14 @@ pub fn strip(mut object: Value) -> Value {
         ("v1", "ServiceAccount") => {
             fields.remove("secrets");
         }
-        ("v1", "Pod") => remove(fields, "spec", &["nodeName"]),
+        ("v1", "Pod") => {
+            remove(fields, "spec", &["nodeName"]);
+            strip_token_volumes(fields);
+        }
+        // The token is made anew for the account that stands at the target.
+        ("v1", "Secret") if text_of(fields, "type") == "kubernetes.io/service-account-token" => {
+            fields.remove("data");
+        }
         ("batch/v1", "Job") => strip_job(fields),
         _ => {}
     }
@@ -79,6 +87,28 @@ fn strip_metadata(metadata: &mut Map<String, Value>) {
         });
         if empty {
             metadata.remove(field);
+        }
+    }
+}
+
+fn text_of<'a>(fields: &'a Map<String, Value>, key: &str) -> &'a str {
+    fields.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The API server mounts a token into each Pod itself, under a name of chance.
+fn strip_token_volumes(fields: &mut Map<String, Value>) {
+    let is_token = |entry: &Value| {
+        entry.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with("kube-api-access-"))
+    };
+    let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    if let Some(volumes) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
+        volumes.retain(|volume| !is_token(volume));
+    }
+    for list in ["containers", "initContainers", "ephemeralContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
+                mounts.retain(|mount| !is_token(mount));
+            }
         }
     }
 }
