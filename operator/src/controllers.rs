@@ -1,6 +1,7 @@
 //! One controller per noun. Each reconcile reads as observe → plan → apply → report.
 
 pub mod approval;
+pub mod backup;
 pub mod catalog;
 pub mod department;
 pub mod enforcement;
@@ -8,8 +9,11 @@ pub mod grant;
 pub mod ledger;
 pub mod policy;
 pub mod quota;
+pub mod recovery;
 pub mod request;
+pub mod restore;
 pub mod site;
+pub mod store;
 pub mod system;
 
 use std::sync::Arc;
@@ -17,8 +21,8 @@ use std::sync::Arc;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::Api;
 use zhengyun_crds::{
-    Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
-    ResourceRequest, Site, marks,
+    Approval, ApprovalPolicy, BackupStore, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger,
+    RecoveryDrill, RecoveryPlan, ResourceGrant, ResourceRequest, Site, SystemBackup, SystemRestore, marks,
 };
 
 use crate::ledger::LedgerService;
@@ -52,6 +56,16 @@ pub struct Watches {
     pub grants: Watched<ResourceGrant>,
     /// Ledgers.
     pub ledgers: Watched<Ledger>,
+    /// Backup stores.
+    pub stores: Watched<BackupStore>,
+    /// Recovery plans.
+    pub plans: Watched<RecoveryPlan>,
+    /// Backups.
+    pub backups: Watched<SystemBackup>,
+    /// Restores.
+    pub restores: Watched<SystemRestore>,
+    /// Drills.
+    pub drills: Watched<RecoveryDrill>,
     /// The API server's admission policies.
     pub admission: Watched<ValidatingAdmissionPolicy>,
     /// Their bindings.
@@ -71,6 +85,8 @@ pub struct Context {
     pub ledger: Arc<LedgerService>,
     /// Connections to sites.
     pub links: Arc<SiteLinks>,
+    /// What runs of disaster recovery are carried out with, if this operator does that.
+    pub recovery: Option<Arc<recovery::Recovery>>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// When grants in service were last looked at.

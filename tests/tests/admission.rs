@@ -164,6 +164,7 @@ async fn definitions(outcome: &mut Outcome, ground: &Ground) -> Result<()> {
         ("definition of backups", definitions_recovery::backups()),
         ("definition of restores", definitions_recovery::restores()),
         ("definition of drills", definitions_recovery::drills()),
+        ("policy on recovery", definitions_recovery::authors()),
     ] {
         outcome.table(&ground.callers, name, cases).await?;
     }

@@ -18,7 +18,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Namespaced kinds of a department. */}}
 {{- define "zhengyun.departmentKinds" -}}[informationsystems, resourcerequests, approvals, resourcegrants]{{- end -}}
 
-{{/* Kinds of disaster recovery. They are read like the others; rights to write come with the controllers that act on them. */}}
+{{/* Kinds of disaster recovery. Drills have no controller yet, and nobody a right to write them. */}}
 {{- define "zhengyun.recoveryKinds" -}}[backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]{{- end -}}
 
 {{/* Kinds that belong to no department. */}}

@@ -35,6 +35,9 @@ pub struct Args {
     /// Name of this operator in the lease and the ledgers; host name and process id unless given.
     #[arg(long, env = "ZHENGYUN_IDENTITY")]
     pub identity: Option<String>,
+    /// Disaster recovery.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
     /// Tests only: end the process abruptly at the n-th write of a kind, such as `hub PATCH ledgers/status 3`.
     #[arg(long, env = "ZHENGYUN_CRASH_AFTER_WRITE", hide = true)]
     pub crash_after_write: Option<CrashPoint>,
@@ -51,6 +54,22 @@ pub struct Connection {
     pub kubeconfig: Option<PathBuf>,
 }
 
+/// Where runs of disaster recovery are carried out.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RecoveryArgs {
+    /// Folder of this operator's own for runs of backup and restore; without it none are carried out.
+    ///
+    /// The next operator on this machine finds runs that are under way there. It holds secrets while they are.
+    #[arg(long, env = "ZHENGYUN_RECOVERY_DIR", value_name = "DIR")]
+    pub recovery_dir: Option<PathBuf>,
+    /// Folder below which backup stores may lie; may be given several times. A BackupStore elsewhere is refused.
+    #[arg(long, env = "ZHENGYUN_BACKUP_ROOTS", value_name = "DIR", value_delimiter = ':')]
+    pub backup_root: Vec<PathBuf>,
+    /// Folder of the programs zhengyun-worker and zhengyun-restorer; the operator's own unless given.
+    #[arg(long, env = "ZHENGYUN_WORKER_DIR", value_name = "DIR")]
+    pub worker_dir: Option<PathBuf>,
+}
+
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -63,6 +82,12 @@ pub enum LogFormat {
 /// Other things than running.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The operator's own: become the program of a run.
+    #[command(hide = true)]
+    Launch {
+        /// Folder of the run.
+        folder: PathBuf,
+    },
     /// Recompute the books of every site from requests and grants and compare them with the ledgers.
     ///
     /// Needs to read requests, grants and ledgers; with --accept also to update ledgers. Exits 1 when they differ.

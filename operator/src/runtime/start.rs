@@ -23,6 +23,7 @@ use super::leader::Leadership;
 use super::metrics::Metrics;
 use super::writes::Writes;
 use super::{telemetry, watches};
+use crate::controllers::recovery::Recovery;
 use crate::controllers::{self, Context, Watches, department_of};
 use crate::ledger::{LedgerService, audit};
 use crate::site::link::{Connector, Network, SiteLinks};
@@ -35,6 +36,9 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// # Errors
 /// When it cannot start, or loses its leadership.
 pub fn run(args: Args) -> Result<()> {
+    if let Some(Command::Launch { folder }) = &args.command {
+        return crate::executor::launch::launch(folder);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async move {
         match &args.command {
@@ -46,6 +50,7 @@ pub fn run(args: Args) -> Result<()> {
                 }
                 Ok(())
             }
+            Some(Command::Launch { .. }) => Ok(()),
             None => {
                 telemetry::start(args.log_format, &args.log)?;
                 operate(args).await
@@ -85,6 +90,7 @@ async fn operate(args: Args) -> Result<()> {
         metrics,
         clock: Clock::system(),
         concurrency: args.concurrency,
+        recovery: Recovery::from_args(&args.recovery)?.map(Arc::new),
     };
     let (context, running) = lead(setup, &stop).await?;
     let outcome = tokio::select! {
@@ -119,6 +125,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Reconciles of one controller at a time.
     pub concurrency: u16,
+    /// What runs of disaster recovery are carried out with, if this operator does that.
+    pub recovery: Option<Arc<Recovery>>,
 }
 
 impl std::fmt::Debug for Setup {
@@ -132,7 +140,7 @@ impl std::fmt::Debug for Setup {
 /// # Errors
 /// When the hub does not answer or a ledger cannot be opened.
 pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context>, Vec<JoinHandle<()>>)> {
-    let Setup { hub, identity, connector, metrics, clock, concurrency } = setup;
+    let Setup { hub, identity, connector, metrics, clock, concurrency, recovery } = setup;
     let namespaces: Api<Namespace> = Api::all(hub.calls.clone());
     let system =
         namespaces.get("kube-system").await.context("read namespace kube-system, whose UID tells which hub this is")?;
@@ -147,6 +155,7 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
         ledger: LedgerService::new(Tree::default(), clock, stop.child_token()),
         links,
         looked: controllers::grant::Looked::default(),
+        recovery,
         metrics: Arc::clone(&metrics),
         run: format!("{identity} since {}", clock.now()),
         identity: identity.clone(),
@@ -205,6 +214,11 @@ fn start_watches(hub: &Hub, clock: Clock, metrics: &Arc<Metrics>, stop: &Cancell
         policies: watched!(),
         grants: watched!(),
         ledgers: watched!(),
+        stores: watched!(),
+        plans: watched!(),
+        backups: watched!(),
+        restores: watched!(),
+        drills: watched!(),
         admission: watched!(),
         bindings: watched!(),
     }
@@ -224,6 +238,11 @@ async fn filled(context: &Context) {
         w.policies.store.wait_until_ready(),
         w.grants.store.wait_until_ready(),
         w.ledgers.store.wait_until_ready(),
+        w.stores.store.wait_until_ready(),
+        w.plans.store.wait_until_ready(),
+        w.backups.store.wait_until_ready(),
+        w.restores.store.wait_until_ready(),
+        w.drills.store.wait_until_ready(),
         w.admission.store.wait_until_ready(),
         w.bindings.store.wait_until_ready(),
     );
@@ -241,6 +260,11 @@ struct AllTriggers {
     requests: Triggers<zhengyun_crds::ResourceRequest>,
     grants: Triggers<zhengyun_crds::ResourceGrant>,
     ledgers: Triggers<zhengyun_crds::Ledger>,
+    stores: Triggers<zhengyun_crds::BackupStore>,
+    plans: Triggers<zhengyun_crds::RecoveryPlan>,
+    backups: Triggers<zhengyun_crds::SystemBackup>,
+    restores: Triggers<zhengyun_crds::SystemRestore>,
+    drills: Triggers<zhengyun_crds::RecoveryDrill>,
 }
 
 fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> AllTriggers {
@@ -325,6 +349,11 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             })
             .from_stream(controllers::grant::touched(Arc::clone(context), touched)),
         ledgers: Triggers::own(&w.ledgers),
+        stores: Triggers::own(&w.stores).on(&w.plans, |plan| controllers::store::named_by(&plan)),
+        plans: Triggers::own(&w.plans),
+        backups: Triggers::own(&w.backups),
+        restores: Triggers::own(&w.restores),
+        drills: Triggers::own(&w.drills),
     }
 }
 
@@ -358,6 +387,11 @@ impl AllTriggers {
             run!(w.requests, self.requests, concurrency.saturating_mul(4), controllers::request::reconcile),
             run!(w.grants, self.grants, concurrency.saturating_mul(2), controllers::grant::reconcile),
             run!(w.ledgers, self.ledgers, 2, controllers::ledger::reconcile),
+            run!(w.stores, self.stores, 2, controllers::store::reconcile),
+            run!(w.plans, self.plans, 2, controllers::recovery::unserved::plan),
+            run!(w.backups, self.backups, 4, controllers::backup::reconcile),
+            run!(w.restores, self.restores, 4, controllers::restore::reconcile),
+            run!(w.drills, self.drills, 2, controllers::recovery::unserved::drill),
         ]
     }
 }

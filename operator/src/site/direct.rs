@@ -1,5 +1,6 @@
 //! Direct delivery: this process speaks to the site's own API server.
 
+pub(super) mod access;
 mod apply;
 mod delete;
 mod dry_run;
@@ -16,7 +17,7 @@ use zhengyun_crds::request::Finding;
 use zhengyun_domain::delivery::Desired;
 
 use super::SiteError;
-use super::driver::{Applied, Removal, SiteDriver, Zero};
+use super::driver::{Access, Applied, Removal, SiteDriver, Zero};
 use super::link::SiteLink;
 
 impl SiteDriver for SiteLink {
@@ -56,6 +57,14 @@ impl SiteDriver for SiteLink {
     ) -> Result<Removal, SiteError> {
         self.permit()?;
         remove::remove(self, namespace, inventory, grant_uid).await
+    }
+
+    async fn open_access(&self, namespace: &str, grant_uid: &str, access: Access) -> Result<(), SiteError> {
+        access::open(self, namespace, grant_uid, access).await
+    }
+
+    async fn close_access(&self, namespace: &str, grant_uid: &str, access: Access) -> Result<(), SiteError> {
+        access::close(self, namespace, grant_uid, access).await
     }
 
     async fn prove_zero(

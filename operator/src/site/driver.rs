@@ -40,6 +40,15 @@ pub enum Zero {
     Residue(Vec<String>),
 }
 
+/// What the account of recovery may do in a namespace while a run is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read everything.
+    Read,
+    /// Read everything, create and replace.
+    Write,
+}
+
 /// Delivers to one site, repairs and removes there. Every step is safe to repeat.
 pub trait SiteDriver {
     /// Creates what is missing and changes what differs, in order: the namespace, its rules, then the bundle.
@@ -80,6 +89,22 @@ pub trait SiteDriver {
         inventory: &[InventoryEntry],
         grant_uid: &str,
     ) -> impl Future<Output = Result<Removal, SiteError>> + Send;
+
+    /// Lets the site's account of recovery into a grant's namespace, which it cannot enter otherwise.
+    fn open_access(
+        &self,
+        namespace: &str,
+        grant_uid: &str,
+        access: Access,
+    ) -> impl Future<Output = Result<(), SiteError>> + Send;
+
+    /// Shuts it out again.
+    fn close_access(
+        &self,
+        namespace: &str,
+        grant_uid: &str,
+        access: Access,
+    ) -> impl Future<Output = Result<(), SiteError>> + Send;
 
     /// Looks for anything that is left, by reads that the API server answers from the newest state only.
     fn prove_zero(

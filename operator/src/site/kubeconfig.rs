@@ -20,6 +20,7 @@ use kube::Config;
 use kube::config::AuthInfo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 /// The largest kubeconfig that is read, in bytes.
@@ -118,6 +119,21 @@ impl Credential {
     /// Where the API server is.
     pub const fn server(&self) -> &Uri {
         &self.server
+    }
+
+    /// Address, authorities in PEM and token, for a process of its own that reads them from files; none without a token.
+    pub fn parts(&self) -> Option<(String, String, SecretString)> {
+        let Proof::Token(token) = &self.proof else { return None };
+        let mut pem = String::new();
+        for certificate in &self.authorities {
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            for line in BASE64.encode(certificate).as_bytes().chunks(64) {
+                pem.push_str(&String::from_utf8_lossy(line));
+                pem.push('\n');
+            }
+            pem.push_str("-----END CERTIFICATE-----\n");
+        }
+        Some((self.server.to_string(), pem, SecretString::from(token.clone())))
     }
 
     /// Whether another credential is for the same API server under the same authority.

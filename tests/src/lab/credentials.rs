@@ -28,6 +28,7 @@ pub const SHORTEST_LIFETIME: Duration = Duration::from_mins(10);
 /// The ServiceAccounts on the hub whose programs run beside the lab.
 pub const HUB_COMPONENTS: [&str; 2] = ["zhengyun-operator", "zhengyun-api"];
 const SITE_DRIVER: &str = "zhengyun-driver";
+const SITE_RECOVERY: &str = "zhengyun-recovery";
 
 /// How long a token lives, and the Secret of the product's namespace with which it dies earlier.
 #[derive(Clone, Copy, Debug)]
@@ -100,15 +101,21 @@ pub async fn renew_component(hub: &ControlPlane, dir: &Path, component: &str, li
     write_private(&component_kubeconfig(dir, component), text.as_bytes())
 }
 
-/// Renews the site driver's token: a kubeconfig with everything in it, in the hub's Secret `site-<site>`.
+/// Renews the tokens of the site's driver and of its recovery account: kubeconfigs with everything in them, in the hub's Secret
+/// `site-<site>`.
 pub async fn renew_site(hub: &ControlPlane, site: &ControlPlane, life: Life<'_>) -> Result<()> {
-    let token = issue_token(&site.client_admin()?, SITE_DRIVER, life).await?;
-    let text = kubeconfig(site.name(), &site.url(), &site.ca_pem()?, SITE_DRIVER, &token)?;
+    let client = site.client_admin()?;
+    let mut texts = Vec::new();
+    for account in [SITE_DRIVER, SITE_RECOVERY] {
+        let token = issue_token(&client, account, life).await?;
+        let text = kubeconfig(site.name(), &site.url(), &site.ca_pem()?, account, &token)?;
+        texts.push(BASE64.encode(text.as_bytes()));
+    }
     let name = format!("site-{}", site.name());
     let secret: Value = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": { "name": name, "labels": { "zhengyun.io/site": site.name() } },
-        "data": { "kubeconfig": BASE64.encode(text.as_bytes()) },
+        "data": { "kubeconfig": texts.first(), "recoveryKubeconfig": texts.get(1) },
     });
     Api::<Secret>::namespaced(hub.client_admin()?, SYSTEM_NAMESPACE)
         .patch(&name, &PatchParams::apply("zhengyun-lab").force(), &Patch::Apply(&secret))

@@ -69,6 +69,8 @@ impl Operator {
                 None => world.clock,
             },
             concurrency: 16,
+            // Processes of their own have no place in a simulated world.
+            recovery: None,
             connector: Arc::new(roads),
         };
         let stop = CancellationToken::new();

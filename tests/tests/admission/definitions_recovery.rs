@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::case::{Case, create, fields, merge, no, status, yes};
 use super::ground::HERE;
 use super::objects::{At, at, long, object, with};
-use super::who::Who;
+use super::who::{CLERK, Who};
 
-/// Nobody but an administrator of the hub writes these kinds yet.
+/// The definitions hold for everybody, so also for whom nothing else stops.
 const WHO: Who = Who::Root;
 const TAKEN_BACK: &str = "spec.cancel cannot be taken back";
 
@@ -34,12 +34,12 @@ fn plan(name: &str) -> Value {
 }
 
 fn backup(name: &str) -> Value {
-    let spec = json!({ "plan": "pay", "planUID": "u", "trigger": "Manual", "requestedBy": "clerk-emergency" });
+    let spec = json!({ "plan": "pay", "planUID": "u", "trigger": "Manual", "requestedBy": "lab-admin" });
     object("SystemBackup", HERE, name, &json!({ "spec": spec }))
 }
 
 fn restore(name: &str) -> Value {
-    let spec = json!({ "backup": "pay-1", "mode": "Plan", "requestedBy": "clerk-emergency" });
+    let spec = json!({ "backup": "pay-1", "mode": "Plan", "requestedBy": "lab-admin" });
     object("SystemRestore", HERE, name, &json!({ "spec": spec }))
 }
 
@@ -245,5 +245,20 @@ pub(crate) fn drills() -> Vec<Case> {
         "Passed",
         "a drill that ended stays",
     ));
+    cases
+}
+
+/// Whoever asks for a run says so, and nobody claims to be the schedule.
+pub(crate) fn authors() -> Vec<Case> {
+    let by = |base: Value, who: &str| with(base, "/spec/requestedBy", json!(who));
+    let mut cases = Vec::new();
+    for (kind, base) in [("backup", backup("admission-author")), ("restore", restore("admission-author"))] {
+        cases.push(yes(CLERK, format!("asks for a {kind}"), create(by(base.clone(), "clerk-emergency"))));
+        let forged = create(by(base, "head-emergency"));
+        cases.push(no(CLERK, format!("asks for a {kind} in another's name"), forged, "spec.requestedBy must be you"));
+    }
+    let scheduled = with(by(backup("admission-author"), "clerk-emergency"), "/spec/trigger", json!("Scheduled"));
+    let scheduled = with(scheduled, "/spec/due", json!("2026-11-26T02:00:00Z"));
+    cases.push(no(CLERK, "claims to be the schedule", create(scheduled), "a person asks for a backup with Manual"));
     cases
 }

@@ -40,7 +40,9 @@ pub(crate) fn operator() -> Vec<Case> {
     cases.extend(verbs(never, OPERATOR, &["decide"], "zhengyun.io/resourcerequests/authority", HERE));
     cases.extend(verbs(may, OPERATOR, &["get", "list", "watch"], "/secrets", SYSTEM));
     cases.extend(verbs(never, OPERATOR, &["get", "list", "watch"], "/secrets", ""));
-    cases.extend(verbs(never, OPERATOR, &WRITES, "/secrets", SYSTEM));
+    cases.extend(verbs(may, OPERATOR, &["create", "patch"], "/secrets", SYSTEM));
+    cases.extend(verbs(never, OPERATOR, &["update", "delete"], "/secrets", SYSTEM));
+    cases.extend(verbs(never, OPERATOR, &WRITES, "/secrets", HERE));
     for (verb, resource) in [
         ("bind", "rbac.authorization.k8s.io/clusterroles#cluster-admin"),
         ("bind", "rbac.authorization.k8s.io/clusterroles#zhengyun-authority"),

@@ -18,7 +18,8 @@ const EVERYBODY: &str = "create authentication.k8s.io/selfsubjectreviews
 const ASKS: &str = "create authentication.k8s.io/tokenreviews
     create authorization.k8s.io/subjectaccessreviews";
 
-const CLERKS: &str = "create,update,patch,delete zhengyun.io/informationsystems,resourcerequests";
+const CLERKS: &str = "create,update,patch,delete zhengyun.io/informationsystems,resourcerequests
+    create,update,patch,delete zhengyun.io/recoveryplans,systembackups,systemrestores";
 
 const AUTHORITYS: &str = "create zhengyun.io/approvals,resourcerequests
     patch zhengyun.io/resourcerequests
@@ -26,6 +27,7 @@ const AUTHORITYS: &str = "create zhengyun.io/approvals,resourcerequests
 
 const ADMINS: &str =
     "create,update,patch,delete zhengyun.io/departments,departmentquotas,sites,catalogitems,approvalpolicies
+    create,update,patch,delete zhengyun.io/backupstores
     update,patch,accept zhengyun.io/ledgers
     create,update,patch,delete /secrets";
 
@@ -33,8 +35,11 @@ const OPERATORS: &str =
     "update,patch zhengyun.io/departments/status,departmentquotas/status,sites/status,catalogitems/status
     update,patch zhengyun.io/approvalpolicies/status,ledgers/status,informationsystems/status
     update,patch zhengyun.io/resourcerequests/status,approvals/status,resourcegrants/status
+    update,patch zhengyun.io/backupstores/status,recoveryplans/status,systembackups/status
+    update,patch zhengyun.io/systemrestores/status,recoverydrills/status
     create,patch zhengyun.io/resourcegrants,ledgers
-    patch zhengyun.io/departments,departmentquotas,sites,resourcerequests
+    patch zhengyun.io/departments,departmentquotas,sites,resourcerequests,systembackups,systemrestores
+    create,patch /secrets
     create,patch /namespaces
     create,patch,delete rbac.authorization.k8s.io/rolebindings
     bind rbac.authorization.k8s.io/clusterroles

@@ -111,7 +111,7 @@ pub(crate) fn objects(ground: &Ground) -> Vec<Case> {
     };
     let subject =
         |kind: &str, name: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
-    let people = "tenant roles go to people and their groups, not to system: accounts";
+    let people = "tenant roles go to people and their groups, recovery roles to the account";
     let account = json!({ "kind": "ServiceAccount", "name": "zhengyun-driver", "namespace": "zhengyun-system" });
     let (tenant, group) = ("zhengyun-tenant-admin", subject("Group", "dept:emergency"));
     cases.extend([
@@ -130,6 +130,15 @@ pub(crate) fn objects(ground: &Ground) -> Vec<Case> {
         ),
         no(DRIVER, "binds a tenant role to nobody known", binding(tenant, subject("User", "system:anonymous")), people),
     ]);
+    let recovery =
+        |namespace: &str| json!({ "kind": "ServiceAccount", "name": "zhengyun-recovery", "namespace": namespace });
+    let writer = "zhengyun-recovery-writer";
+    cases.extend([
+        yes(DRIVER, "lets the account of recovery in", binding(writer, recovery("zhengyun-system"))),
+        no(DRIVER, "lets another account of that name in", binding(writer, recovery("default")), people),
+        no(DRIVER, "lets a department in as recovery", binding(writer, group.clone()), people),
+        no(DRIVER, "makes the account of recovery a tenant", binding(tenant, recovery("zhengyun-system")), people),
+    ]);
     for role in ["cluster-admin", "admin", "edit"] {
         let what = format!("binds {role}");
         cases.push(no(
@@ -144,7 +153,7 @@ pub(crate) fn objects(ground: &Ground) -> Vec<Case> {
         DRIVER,
         "binds its own role",
         binding("zhengyun-driver", group),
-        "the driver binds the tenant roles only",
+        "the driver binds the tenant and the recovery roles only",
     ));
     cases
 }

@@ -1,0 +1,116 @@
+//! Command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use zhengyun_crds::recovery::ExistingPolicy;
+use zhengyun_worker::cluster::ClusterArgs;
+use zhengyun_worker::control::ProgressForm;
+use zhengyun_worker::run::open::{KeyArgs, TrustArgs};
+use zhengyun_worker::store::open::StoreArgs;
+
+/// Works out what a restore of a namespace would do, and carries out exactly that.
+///
+/// Without --agreed nothing is written: the report names what would become of every object, and a digest of that. With --agreed the
+/// same is worked out again, and carried out only if its digest is the agreed one. Reports are JSON on stdout, progress and the error
+/// are JSON lines on stderr. Exit codes: 0 done, 1 failure or refusal, 2 usage.
+#[derive(Debug, Parser)]
+#[command(name = "zhengyun-restorer", version)]
+pub(crate) struct Args {
+    /// Form of progress on stderr.
+    #[arg(long, value_enum, default_value_t = ProgressForm::Json, global = true)]
+    pub progress: ProgressForm,
+    /// File that is replaced every second while the process lives.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub heartbeat_file: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Restore one namespace of a backup.
+    Restore(Box<RestoreArgs>),
+}
+
+/// From where to where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// From where.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Which key.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What is known of the repository.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// API server of the target.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Snapshot of the backup.
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub snapshot: String,
+    /// Root of the backup's manifest, as it was recorded when the backup was made.
+    #[arg(long, value_name = "HEX")]
+    pub root: String,
+    /// Source in the backup.
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Name of the backup, for the plan.
+    #[arg(long, value_name = "NAME")]
+    pub backup: String,
+    /// Name of the store, for the plan.
+    #[arg(long, value_name = "NAME")]
+    pub store_name: String,
+    /// Department that both belong to.
+    #[arg(long, value_name = "NAME")]
+    pub department: String,
+    /// Site of the target.
+    #[arg(long, value_name = "NAME")]
+    pub site: String,
+    /// Grant of the target.
+    #[arg(long, value_name = "NAME")]
+    pub grant: String,
+    /// UID of that grant.
+    #[arg(long, value_name = "UID")]
+    pub grant_uid: String,
+    /// Namespace of that grant at the site.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: String,
+    /// What becomes of objects that are there already and differ.
+    #[arg(long, value_enum)]
+    pub existing: Existing,
+    /// Digest of the plan that is carried out; without it nothing is written.
+    #[arg(long, value_name = "DIGEST")]
+    pub agreed: Option<String>,
+    /// Folder for what must be known again when a killed process is followed by another one.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// New file for the outcome of every object that was written, a JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Option<PathBuf>,
+}
+
+/// What becomes of objects that are there already and differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Existing {
+    /// They are a conflict, and nothing is restored.
+    Fail,
+    /// They stay.
+    Skip,
+    /// They are replaced.
+    Replace,
+}
+
+impl From<Existing> for ExistingPolicy {
+    fn from(existing: Existing) -> Self {
+        match existing {
+            Existing::Fail => Self::Fail,
+            Existing::Skip => Self::Skip,
+            Existing::Replace => Self::Replace,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Backups: single runs, carried out by a process of its own, sealed, read back.
+//!
+//! Deleting a SystemBackup deletes no data: what it stored stays in the repository of its department, and `zhengyun-worker` lists,
+//! verifies and restores it there. One that is under way is cancelled first.
+
+mod prepare;
+mod report;
+mod task;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+use zhengyun_crds::recovery::{BackupPhase, SystemBackup, SystemBackupStatus};
+use zhengyun_crds::{Reason, marks};
+use zhengyun_domain::recovery::backup::{Event, Facts, Stage, follow, stage, step};
+use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
+
+use self::prepare::Prepared;
+pub(crate) use self::prepare::plan_of;
+use super::Context;
+use super::recovery::{self, Recovery, reach, run_id};
+use crate::runtime::backoff::spread;
+use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
+use crate::site::driver::Access;
+
+/// How often a process is looked at: its progress is written at most this often.
+const LOOK: Duration = Duration::from_secs(1);
+/// How soon a run that waits for something is looked at again.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Phase of a backup; Pending before it was looked at.
+pub fn phase(backup: &SystemBackup) -> BackupPhase {
+    backup.status.as_ref().and_then(|s| s.phase).unwrap_or(BackupPhase::Pending)
+}
+
+/// Brings a backup one step forward.
+///
+/// # Errors
+/// When the hub does not answer, the backup changed meanwhile, or the folder of the runs cannot be used.
+pub async fn reconcile(context: Arc<Context>, cached: Arc<SystemBackup>) -> Outcome {
+    let api: Api<SystemBackup> = context.namespaced(&cached.namespace().unwrap_or_default());
+    let Some(backup) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
+    let leaves = backup.metadata.deletion_timestamp.is_some();
+    if phase(&backup).is_terminal() || (leaves && phase(&backup) == BackupPhase::Pending) {
+        return rest(&context, &api, &backup, leaves).await;
+    }
+    let Some(recovery) = recovery::of(&context) else {
+        let status = report::waits(&backup, Reason::ActionNotAvailable, recovery::OFF, true, context.clock.now());
+        return written(&api, &backup, &status, Action::await_change()).await;
+    };
+    if !has_finalizer(&backup, marks::FINALIZER_RUN) {
+        if !leaves {
+            add_finalizer(&api, &backup, marks::FINALIZER_RUN).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    let cancel = backup.spec.cancel || leaves;
+    match phase(&backup) {
+        BackupPhase::Pending => pending(&context, &api, &backup, cancel).await,
+        BackupPhase::Reserving => reserving(&context, recovery, &api, &backup, cancel).await,
+        _ => under_way(&context, recovery, &api, &backup, cancel).await,
+    }
+}
+
+/// Nothing was read or written yet: sources and stores are looked up.
+async fn pending(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, cancel: bool) -> Outcome {
+    let now = context.clock.now();
+    if cancel {
+        return moved(context, api, backup, Event::CancelAsked, None).await;
+    }
+    match prepare::prepare(context, backup) {
+        Ok(_) => moved(context, api, backup, Event::Accepted, None).await,
+        Err(prepare::Refusal::Waits(message)) => {
+            let status = report::waits(backup, Reason::StoreNotReady, &message, false, now);
+            written(api, backup, &status, Action::requeue(LATER)).await
+        }
+        Err(prepare::Refusal::Final(fault)) => moved(context, api, backup, Event::Refused, Some(fault)).await,
+    }
+}
+
+/// The repository must stand and the site must be open before the first process is started.
+async fn reserving(
+    context: &Context,
+    recovery: &Recovery,
+    api: &Api<SystemBackup>,
+    backup: &SystemBackup,
+    cancel: bool,
+) -> Outcome {
+    if cancel {
+        return moved(context, api, backup, Event::CancelAsked, None).await;
+    }
+    let prepared = match prepare::prepare(context, backup) {
+        Ok(prepared) => prepared,
+        Err(prepare::Refusal::Final(fault)) => return moved(context, api, backup, Event::Refused, Some(fault)).await,
+        Err(prepare::Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
+    };
+    if let Err(message) = ready(context, recovery, &prepared).await? {
+        return waits(context, api, backup, &message).await;
+    }
+    let mut phase = phase(backup);
+    for event in [Event::Reserved, Event::Quiesced] {
+        phase = step(phase, event).map_err(defect)?;
+    }
+    let mut status = report::moved(backup, phase, None, context.clock.now());
+    report::intend(&mut status, &prepared.store, &prepared.others);
+    written(api, backup, &status, Action::await_change()).await
+}
+
+async fn waits(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, message: &str) -> Outcome {
+    let status = report::waits(backup, Reason::InProgress, message, false, context.clock.now());
+    written(api, backup, &status, Action::requeue(spread(LATER, &backup.name_any(), 0))).await
+}
+
+/// Whether a process can begin, or what it waits for.
+async fn ready(
+    context: &Context,
+    recovery: &Recovery,
+    prepared: &Prepared,
+) -> Result<Result<(), String>, ReconcileError> {
+    let folder = match recovery.place(&prepared.folder) {
+        Ok(folder) => folder,
+        Err(message) => return Ok(Err(message)),
+    };
+    if super::store::standing(context, &prepared.store, &folder, &prepared.department).await?.is_none() {
+        return Ok(Err(format!(
+            "the repository of department {} in store {} is being made; see `kubectl get backupstore {} -o wide` if it takes long",
+            prepared.department, prepared.store, prepared.store
+        )));
+    }
+    for ground in &prepared.grounds {
+        if let Err(message) = reach::open(context, &ground.1, Access::Read).await {
+            return Ok(Err(message));
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn under_way(
+    context: &Context,
+    recovery: &Recovery,
+    api: &Api<SystemBackup>,
+    backup: &SystemBackup,
+    cancel: bool,
+) -> Outcome {
+    let at = phase(backup);
+    let uid = backup.uid();
+    let both =
+        [(Stage::Capture, run_id(uid.as_deref(), "backup")?), (Stage::Verify, run_id(uid.as_deref(), "verify")?)];
+    let (mut sighting, mut run) = (Sighting::Absent, None);
+    for (which, id) in &both {
+        // What is cleared away is whichever of the two lives.
+        if stage(at).is_none_or(|wanted| wanted == *which) {
+            let seen = recovery.observe(id).await?;
+            if run.is_none() || seen.runs() {
+                (sighting, run) = (seen, Some(id.clone()));
+            }
+        }
+    }
+    let Some(run) = run else { return Ok(Action::await_change()) };
+    let sighting = report::judged(stage(at), sighting);
+    let status = backup.status.clone().unwrap_or_default();
+    let now = context.clock.now();
+    let facts = Facts {
+        cancel,
+        attempt: status.attempt,
+        sighting: &sighting,
+        // Which stores should hold a copy was written down before the first process began.
+        everywhere: status.copies.len() <= 1,
+        covered: report::covered(&status),
+    };
+    let next = follow(at, &facts).map_err(defect)?;
+    let mut after = report::moved(backup, next.phase, next.fault.as_ref(), now);
+    match (&sighting, stage(at)) {
+        (Sighting::Running { standing, .. }, _) => report::progress(&mut after, standing, now),
+        (Sighting::Done(done), Some(ended)) if next.phase != BackupPhase::Cancelling => {
+            settle(context, backup, ended, done, &mut after).await?;
+        }
+        _ => {}
+    }
+    match next.order {
+        Order::Start => return start(context, recovery, api, backup, (at, &run), after).await,
+        Order::Cancel => recovery.cancel(&run).await?,
+        Order::Kill => recovery.kill(&run).await?,
+        Order::StartLater => return written(api, backup, &after, Action::requeue(LATER)).await,
+        Order::Wait | Order::Nothing => {}
+    }
+    if next.phase.is_terminal() {
+        told(context, backup, &after);
+    }
+    written(api, backup, &after, Action::requeue(LOOK)).await
+}
+
+/// Takes over what a process that came to its end reports.
+async fn settle(
+    context: &Context,
+    backup: &SystemBackup,
+    ended: Stage,
+    done: &Value,
+    after: &mut SystemBackupStatus,
+) -> Result<(), ReconcileError> {
+    if ended == Stage::Verify {
+        report::verified(after, context.clock.now());
+        return Ok(());
+    }
+    let sealed = report::sealed(done).map_err(ReconcileError::Transient)?;
+    let store = after.copies.first().map(|copy| copy.store.clone()).unwrap_or_default();
+    let namespace = backup.namespace().unwrap_or_default();
+    // First what notices an old copy of the repository, then the record: a crash in between repeats both.
+    prepare::remember_head(context, &store, super::department_of(&namespace), &sealed.chain).await?;
+    report::seal(after, &sealed);
+    Ok(())
+}
+
+/// Starts a process. That it will be is written down first.
+async fn start(
+    context: &Context,
+    recovery: &Recovery,
+    api: &Api<SystemBackup>,
+    backup: &SystemBackup,
+    (at, run): (BackupPhase, &crate::executor::RunId),
+    mut after: SystemBackupStatus,
+) -> Outcome {
+    let prepared = match prepare::prepare(context, backup) {
+        Ok(prepared) => prepared,
+        Err(prepare::Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
+        // The grant or the plan went away under the run.
+        Err(prepare::Refusal::Final(fault)) => return moved(context, api, backup, Event::Failed, Some(fault)).await,
+    };
+    if let Err(message) = ready(context, recovery, &prepared).await? {
+        return waits(context, api, backup, &message).await;
+    }
+    let task = match task::task(context, recovery, stage(at), backup, &prepared).await? {
+        Ok(task) => task,
+        Err(message) => return waits(context, api, backup, &message).await,
+    };
+    after.attempt = after.attempt.saturating_add(1);
+    after.started_at.get_or_insert_with(|| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(context.clock.now()));
+    let outcome = written(api, backup, &after, Action::requeue(LOOK)).await?;
+    recovery.start(run, task).await?;
+    Ok(outcome)
+}
+
+/// One step of the table, with what it comes to.
+async fn moved(
+    context: &Context,
+    api: &Api<SystemBackup>,
+    backup: &SystemBackup,
+    event: Event,
+    fault: Option<Fault>,
+) -> Outcome {
+    let next = step(phase(backup), event).map_err(defect)?;
+    let status = report::moved(backup, next, fault.as_ref(), context.clock.now());
+    if next.is_terminal() {
+        told(context, backup, &status);
+    }
+    written(api, backup, &status, Action::await_change()).await
+}
+
+fn told(context: &Context, backup: &SystemBackup, status: &SystemBackupStatus) {
+    let phase = status.phase.map_or("", BackupPhase::as_str);
+    match &status.failure {
+        Some(failure) => context.events.warn(backup, "Backup", &failure.reason, &failure.message),
+        None => context.events.normal(backup, "Backup", phase, &status.summary),
+    }
+}
+
+/// A record: the site is shut again, and what the run needed on this machine goes away.
+async fn rest(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, leaves: bool) -> Outcome {
+    if !has_finalizer(backup, marks::FINALIZER_RUN) {
+        return Ok(Action::await_change());
+    }
+    if let Ok(prepared) = prepare::prepare(context, backup) {
+        for (_, ground) in &prepared.grounds {
+            if let Err(why) = reach::close(context, ground, Access::Read).await {
+                tracing::warn!(
+                    site = ground.site,
+                    namespace = ground.namespace,
+                    why,
+                    "the site could not be shut for recovery"
+                );
+            }
+        }
+    }
+    if let Some(recovery) = recovery::of(context) {
+        for what in ["backup", "verify"] {
+            recovery.remove(&run_id(backup.uid().as_deref(), what)?).await?;
+        }
+    }
+    if leaves {
+        let copies = backup.status.as_ref().map(|s| s.copies.clone()).unwrap_or_default();
+        for copy in copies.iter().filter(|copy| copy.snapshot.is_some()) {
+            let note = format!(
+                "only the object goes: its data stays in store {} as snapshot {}; `zhengyun-worker snapshots` lists it, `restore` brings it back",
+                copy.store,
+                copy.snapshot.as_deref().unwrap_or_default()
+            );
+            context.events.normal(backup, "Delete", "DataStays", &note);
+        }
+    }
+    remove_finalizer(api, backup, marks::FINALIZER_RUN).await?;
+    Ok(Action::await_change())
+}
+
+fn defect(illegal: impl std::fmt::Display) -> ReconcileError {
+    ReconcileError::Transient(illegal.to_string())
+}
+
+async fn written(api: &Api<SystemBackup>, backup: &SystemBackup, status: &SystemBackupStatus, then: Action) -> Outcome {
+    if backup.status.as_ref() != Some(status) {
+        replace_status(api, backup, backup.status.as_ref(), status).await?;
+    }
+    Ok(then)
+}

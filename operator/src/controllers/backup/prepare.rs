@@ -1,0 +1,137 @@
+//! What a backup reads and where it goes, from the plan as it stands; and what keeps it from that.
+
+use kube::ResourceExt;
+use serde_json::Value;
+use zhengyun_crds::recovery::{BackupTrigger, SourceOrigin, SystemBackup};
+use zhengyun_crds::{Reason, RecoveryPlan};
+use zhengyun_domain::finding::Finding;
+use zhengyun_domain::recovery::backup::run;
+use zhengyun_domain::recovery::run::Fault;
+
+use super::Context;
+use crate::controllers::department_of;
+use crate::controllers::recovery::keys;
+use crate::controllers::recovery::reach::{self, Ground};
+use crate::runtime::controller::ReconcileError;
+
+/// Everything that a process must be told.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) department: String,
+    /// Secret with the department's key.
+    pub(super) key: String,
+    /// Names of sources, and where they are. All of them at one site.
+    pub(super) grounds: Vec<(String, Ground)>,
+    /// Store that is written.
+    pub(super) store: String,
+    /// Its folder, as its spec names it.
+    pub(super) folder: String,
+    /// Stores that should hold a copy and cannot get one yet.
+    pub(super) others: Vec<String>,
+}
+
+/// Why a run is not carried out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Something has to pass first.
+    Waits(String),
+    /// It never will be.
+    Final(Fault),
+}
+
+fn refused(reason: Reason, message: impl Into<String>) -> Refusal {
+    Refusal::Final(Fault { reason: reason.as_str().to_owned(), message: message.into(), ..Fault::default() })
+}
+
+/// The plan of a backup, if it is still the one that it was asked for with.
+pub(crate) fn plan_of(context: &Context, backup: &SystemBackup) -> Option<std::sync::Arc<RecoveryPlan>> {
+    let plan = context.watches.plans.get_in(&backup.namespace().unwrap_or_default(), &backup.spec.plan)?;
+    (plan.uid().as_deref() == Some(backup.spec.plan_uid.as_str())).then_some(plan)
+}
+
+pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepared, Refusal> {
+    let namespace = backup.namespace().unwrap_or_default();
+    let Some(plan) = plan_of(context, backup) else {
+        return Err(refused(
+            Reason::Invalid,
+            format!(
+                "/spec/plan: department {} has no recovery plan {} with UID {}: name one that exists, with its metadata.uid in spec.planUID",
+                department_of(&namespace),
+                backup.spec.plan,
+                backup.spec.plan_uid
+            ),
+        ));
+    };
+    if backup.spec.trigger != BackupTrigger::Manual {
+        let message = format!("/spec/trigger: {} is not offered in this version: write Manual", backup.spec.trigger);
+        return Err(refused(Reason::ActionNotAvailable, message));
+    }
+    let observed = reach::observed(context, &namespace);
+    let run = run(&plan.spec, &observed).map_err(|findings| judged(&findings))?;
+    let mut grounds: Vec<(String, Ground)> = Vec::new();
+    for (at, source) in plan.spec.sources.iter().enumerate() {
+        let SourceOrigin::Namespace(from) = &source.origin else {
+            let message = format!(
+                "/spec/sources/{at} of plan {}: only whole namespaces (origin.namespace) are backed up in this version: take {} out of the plan",
+                plan.name_any(),
+                source.name
+            );
+            return Err(refused(Reason::ActionNotAvailable, message));
+        };
+        let Some(ground) = reach::ground(context, &namespace, &from.grant) else {
+            return Err(refused(Reason::GrantNotLive, format!("grant {} is not in service", from.grant)));
+        };
+        if let Some((_, first)) = grounds.first().filter(|(_, first)| first.site != ground.site) {
+            let message = format!(
+                "/spec/sources/{at} of plan {}: {} is at site {}, the source before it at {}: one run reads at one site in this version; write a plan for each",
+                plan.name_any(),
+                source.name,
+                ground.site,
+                first.site
+            );
+            return Err(refused(Reason::ActionNotAvailable, message));
+        }
+        grounds.push((source.name.clone(), ground));
+    }
+    let mut stores = run.stores.into_iter().map(|planned| planned.store);
+    let Some(store) = stores.next() else { return Err(refused(Reason::StoreNotFound, "/spec/copies: there is none")) };
+    let folder = context.watches.stores.get(&store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
+    let Some(folder) = folder else { return Err(Refusal::Waits(format!("store {store} cannot be used yet"))) };
+    Ok(Prepared {
+        department: department_of(&namespace).to_owned(),
+        key: plan.spec.encryption.secret_name.clone(),
+        grounds,
+        store,
+        folder,
+        others: stores.collect(),
+    })
+}
+
+/// A store that is not ready becomes so; everything else has to be corrected by a person.
+fn judged(findings: &[Finding]) -> Refusal {
+    let text = findings.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect::<Vec<_>>().join("; ");
+    if findings.iter().all(|finding| finding.rule == Reason::StoreNotReady.as_str()) {
+        return Refusal::Waits(text);
+    }
+    let reason = findings.iter().map(|f| f.rule.as_str()).find(|rule| *rule != Reason::StoreNotReady.as_str());
+    Refusal::Final(Fault { reason: reason.unwrap_or_default().to_owned(), message: text, ..Fault::default() })
+}
+
+/// Remembers the head of a chain, outside the repository. It never goes back.
+pub(super) async fn remember_head(
+    context: &Context,
+    store: &str,
+    department: &str,
+    chain: &Value,
+) -> Result<(), ReconcileError> {
+    let Some(mut known) = keys::repository(context, store, department).await? else {
+        return Err(ReconcileError::Transient(format!("nothing is known of the repository in store {store}")));
+    };
+    let counter = |chain: &Value| chain.get("counter").and_then(Value::as_u64);
+    let before: Value = serde_json::from_str(&known.known_head).unwrap_or(Value::Null);
+    if counter(chain) > counter(&before) {
+        known.known_head = chain.to_string();
+        keys::remember(context, store, department, &known).await?;
+    }
+    Ok(())
+}

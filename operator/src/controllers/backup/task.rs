@@ -1,0 +1,61 @@
+//! What the processes of a backup are told.
+
+use kube::ResourceExt;
+use zhengyun_crds::recovery::SystemBackup;
+use zhengyun_domain::recovery::backup::Stage;
+
+use super::Context;
+use super::prepare::Prepared;
+use crate::controllers::recovery::{Recovery, WORKER, keys, reach};
+use crate::executor::Task;
+use crate::runtime::controller::ReconcileError;
+
+/// Seconds that a process waits for a repository that another run holds; then it is started again later.
+const LEASE_WAIT_SECONDS: u32 = 60;
+
+/// The task of a stage, or what it waits for.
+pub(super) async fn task(
+    context: &Context,
+    recovery: &Recovery,
+    stage: Option<Stage>,
+    backup: &SystemBackup,
+    prepared: &Prepared,
+) -> Result<Result<Task, String>, ReconcileError> {
+    let folder = match recovery.place(&prepared.folder) {
+        Ok(folder) => folder.join(&prepared.department),
+        Err(message) => return Ok(Err(message)),
+    };
+    let key = match keys::department(context, &prepared.key, &prepared.department).await? {
+        Ok(key) => key,
+        Err(message) => return Ok(Err(message)),
+    };
+    let capture = stage == Some(Stage::Capture);
+    let mut task = Task::of(WORKER, if capture { "backup" } else { "verify" });
+    task.option("--store", folder.display().to_string());
+    task.secret("--key-file", "department-key", key);
+    if !capture {
+        let Some(known) = keys::repository(context, &prepared.store, &prepared.department).await? else {
+            return Ok(Err(format!("nothing is known of the repository in store {}", prepared.store)));
+        };
+        task.secret("--public-key-file", "public-key", known.public_key.into());
+        task.secret("--known-head-file", "known-head", known.known_head.into());
+        let copies = backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default();
+        let snapshot = copies.iter().find(|copy| copy.store == prepared.store).and_then(|copy| copy.snapshot.clone());
+        let Some(snapshot) = snapshot else { return Ok(Err("no snapshot was written".to_owned())) };
+        task.option("--backup", snapshot);
+        return Ok(Ok(task));
+    }
+    task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
+    task.kept("--state-dir", "journal");
+    // The same run and attempt each time: that is how the worker goes on where a killed one stopped.
+    task.option("--run", backup.uid().unwrap_or_default()).option("--attempt", "1");
+    task.option("--lease-wait", LEASE_WAIT_SECONDS.to_string());
+    for (name, ground) in &prepared.grounds {
+        task.option("--namespace", format!("{name}={}", ground.namespace));
+    }
+    let Some((_, first)) = prepared.grounds.first() else { return Ok(Err("the plan has no source".to_owned())) };
+    if let Err(message) = reach::credential(context, &first.site, &mut task).await? {
+        return Ok(Err(message));
+    }
+    Ok(Ok(task))
+}

@@ -1,0 +1,189 @@
+//! Keys of recovery, as Secrets in the system namespace: the control plane's signing key, the departments' keys, and what is known of
+//! each repository. None of them stands in a spec, a status, an Event or a log.
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use data_encoding::BASE64;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use secrecy::SecretString;
+use serde_json::json;
+use zhengyun_crds::marks;
+
+use super::Context;
+use crate::runtime::controller::ReconcileError;
+use crate::runtime::hub::is_conflict;
+
+/// Secret with the key that signs chains.
+const SIGNING: &str = "recovery-signing-key";
+/// Key of a Secret that holds a key.
+const KEY: &str = "key";
+/// Field manager of what is written here.
+const MANAGER: &str = "zhengyun-operator-recovery";
+
+/// What is known of a repository from when it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repository {
+    /// Who signs it.
+    pub public_key: String,
+    /// The last head of its chain that was seen, as JSON: with it an old copy of the repository shows.
+    pub known_head: String,
+    /// Name of the key that opens it with the escrow password.
+    pub escrow_key: String,
+}
+
+fn secrets(context: &Context) -> Api<Secret> {
+    context.namespaced(marks::SYSTEM_NAMESPACE)
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(bytes.0.clone()).ok()
+}
+
+/// The control plane's signing key; made when it is needed for the first time.
+pub async fn signing(context: &Context) -> Result<SecretString, ReconcileError> {
+    let api = secrets(context);
+    for _ in 0..2 {
+        if let Some(secret) = api.get_opt(SIGNING).await? {
+            return text(&secret, KEY).map(SecretString::from).ok_or_else(|| {
+                ReconcileError::Transient(format!(
+                    "Secret {SIGNING} in {} has no key {KEY}: bring it back from your backup of the hub; no chain can be continued with another one",
+                    marks::SYSTEM_NAMESPACE
+                ))
+            });
+        }
+        let pem = generate()?;
+        let secret = Secret {
+            metadata: kube::api::ObjectMeta { name: Some(SIGNING.to_owned()), ..Default::default() },
+            data: Some([(KEY.to_owned(), ByteString(pem.into_bytes()))].into()),
+            ..Default::default()
+        };
+        match api.create(&PostParams::default(), &secret).await {
+            Err(error) if !is_conflict(&error) => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Err(ReconcileError::Stale(format!("Secret {SIGNING} comes and goes")))
+}
+
+fn generate() -> Result<String, ReconcileError> {
+    let broken =
+        |_| ReconcileError::Transient("no signing key could be made: the system has no random bytes".to_owned());
+    let der = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).map_err(broken)?;
+    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
+    for line in BASE64.encode(der.as_ref()).as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    Ok(pem)
+}
+
+/// The key of a department, from the Secret that its plan names; or why it cannot be used.
+///
+/// A plan is written by the department, so it could name any Secret of the system namespace: only one that an administrator marked as
+/// this department's is read.
+pub async fn department(
+    context: &Context,
+    name: &str,
+    department: &str,
+) -> Result<Result<SecretString, String>, ReconcileError> {
+    let fix = format!(
+        "the cloud administrator makes it: kubectl --namespace {} create secret generic {name} --from-literal=key=$(head -c 32 /dev/urandom | base64), and marks it: kubectl --namespace {} label secret {name} {}={department}",
+        marks::SYSTEM_NAMESPACE,
+        marks::SYSTEM_NAMESPACE,
+        marks::LABEL_DEPARTMENT
+    );
+    let none = || Err(format!("spec.encryption.secretName: there is no key {name} for department {department}: {fix}"));
+    let Some(secret) = secrets(context).get_opt(name).await? else { return Ok(none()) };
+    // One that is another's is answered like one that is not there.
+    if secret.labels().get(marks::LABEL_DEPARTMENT).map(String::as_str) != Some(department) {
+        return Ok(none());
+    }
+    Ok(text(&secret, KEY).map(SecretString::from).ok_or_else(|| {
+        format!("spec.encryption.secretName: Secret {name} has no key \"{KEY}\" with text in it: {fix}")
+    }))
+}
+
+/// Name of the Secret about a repository; names of stores and departments hold no dot.
+fn about(store: &str, department: &str) -> String {
+    format!("recovery-repository.{store}.{department}")
+}
+
+/// Name of the Secret with the escrow password.
+pub fn escrow_name(store: &str, department: &str) -> String {
+    format!("recovery-escrow.{store}.{department}")
+}
+
+/// What is known of a repository; none before it was made.
+pub async fn repository(
+    context: &Context,
+    store: &str,
+    department: &str,
+) -> Result<Option<Repository>, ReconcileError> {
+    let Some(secret) = secrets(context).get_opt(&about(store, department)).await? else { return Ok(None) };
+    let given = |key: &str| text(&secret, key).unwrap_or_default();
+    Ok(Some(Repository {
+        public_key: given("publicKey"),
+        known_head: given("knownHead"),
+        escrow_key: given("escrowKey"),
+    }))
+}
+
+/// Writes down what is known of a repository.
+pub async fn remember(
+    context: &Context,
+    store: &str,
+    department: &str,
+    known: &Repository,
+) -> Result<(), ReconcileError> {
+    let encoded = |text: &str| BASE64.encode(text.as_bytes());
+    let name = about(store, department);
+    let body = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": { "name": name, "labels": { marks::LABEL_DEPARTMENT: department } },
+        "data": {
+            "publicKey": encoded(&known.public_key), "knownHead": encoded(&known.known_head),
+            "escrowKey": encoded(&known.escrow_key)
+        }
+    });
+    put(context, &name, &body).await
+}
+
+/// Shows the escrow password to the administrator: once, until it is put into a safe place and the Secret is deleted.
+pub async fn show_escrow(
+    context: &Context,
+    store: &str,
+    department: &str,
+    password: &[u8],
+    escrow_key: &str,
+) -> Result<(), ReconcileError> {
+    let name = escrow_name(store, department);
+    let body = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {
+            "name": name, "labels": { marks::LABEL_DEPARTMENT: department },
+            "annotations": { "zhengyun.io/escrow": "print the password, lock it away, then delete this Secret; it is not made again" }
+        },
+        "data": { "password": BASE64.encode(password), "escrowKey": BASE64.encode(escrow_key.as_bytes()) }
+    });
+    put(context, &name, &body).await
+}
+
+async fn put(context: &Context, name: &str, body: &serde_json::Value) -> Result<(), ReconcileError> {
+    secrets(context).patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{about, escrow_name};
+
+    #[test]
+    fn no_two_repositories_share_a_name() {
+        assert_ne!(about("a-b", "c"), about("a", "b-c"));
+        assert_ne!(escrow_name("a", "b"), about("a", "b"));
+    }
+}

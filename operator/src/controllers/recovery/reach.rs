@@ -1,0 +1,149 @@
+//! The way of a run's process into a site, and the facts about grants that decide where it may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::recovery::StoreBackend;
+use zhengyun_crds::site::Delivery;
+use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condition, marks};
+use zhengyun_domain::recovery::backup::{GrantFacts, Observed, StoreFacts};
+use zhengyun_domain::recovery::place::Place;
+
+use super::Context;
+use crate::controllers::department_of;
+use crate::executor::Task;
+use crate::runtime::controller::ReconcileError;
+use crate::site::driver::{Access, SiteDriver};
+use crate::site::kubeconfig::Credential;
+use crate::site::link::SiteLink;
+
+/// A namespace that a grant has at a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// Site.
+    pub site: String,
+    /// Grant.
+    pub grant: String,
+    /// UID of the grant.
+    pub uid: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Information system that it is for.
+    pub system: String,
+}
+
+/// Where a grant of a department stands, if it is in service.
+pub fn ground(context: &Context, namespace: &str, grant: &str) -> Option<Ground> {
+    let held = context.watches.grants.get_in(namespace, grant)?;
+    if crate::controllers::grant::phase(&held) != GrantPhase::InService {
+        return None;
+    }
+    Some(Ground {
+        site: held.spec.site.clone(),
+        grant: grant.to_owned(),
+        uid: held.uid().unwrap_or_default(),
+        namespace: held.status.as_ref()?.namespace.clone()?,
+        system: held.spec.system.clone(),
+    })
+}
+
+/// What the planner of backups looks at, for one department.
+pub fn observed(context: &Context, namespace: &str) -> Observed {
+    let department = department_of(namespace).to_owned();
+    let grants = context.watches.grants.matching(|g| g.namespace().as_deref() == Some(namespace));
+    let facts = |held: &Arc<ResourceGrant>| GrantFacts {
+        department: department.clone(),
+        system: held.spec.system.clone(),
+        site: held.spec.site.clone(),
+        namespace: held.status.as_ref().and_then(|s| s.namespace.clone()),
+        live: crate::controllers::grant::phase(held) == GrantPhase::InService,
+        // Only whole namespaces are backed up so far.
+        items: BTreeSet::new(),
+    };
+    Observed {
+        grants: grants.iter().map(|held| (held.name_any(), facts(held))).collect(),
+        stores: context.watches.stores.all().iter().map(|store| (store.name_any(), store_facts(store))).collect(),
+        places: context.watches.sites.all().iter().map(|site| (site.name_any(), place(&site.name_any()))).collect(),
+        declared: BTreeMap::new(),
+        created: context.clock.now(),
+        department,
+    }
+}
+
+/// Only that the site exists matters to a single run; what fails together is the plan's business.
+fn place(site: &str) -> Place {
+    Place { site: site.to_owned(), ..Place::default() }
+}
+
+fn store_facts(store: &BackupStore) -> StoreFacts {
+    let conditions = store.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let unusable = if condition::is_true(&conditions, ConditionType::Ready) {
+        None
+    } else {
+        let said = condition::find(&conditions, ConditionType::Ready).map(|ready| ready.message.clone());
+        Some(said.unwrap_or_else(|| "it was not looked at yet".to_owned()))
+    };
+    StoreFacts { site: store.spec.site.clone(), unusable }
+}
+
+/// The folder of a store, as its spec names it.
+pub fn folder_of(store: &BackupStore) -> Option<&str> {
+    match &store.spec.backend {
+        StoreBackend::Filesystem(backend) => Some(&backend.path),
+        StoreBackend::S3(_) => None,
+    }
+}
+
+/// The connection to a site that may be written to.
+pub fn link(context: &Context, site: &str) -> Result<Arc<SiteLink>, String> {
+    let link = context.links.get(site).ok_or_else(|| format!("site {site} is not connected"))?;
+    if link.state().reachable == Some(false) {
+        return Err(format!("site {site} does not answer; it goes on by itself once it does"));
+    }
+    Ok(link)
+}
+
+/// Lets the account of recovery into a namespace.
+pub async fn open(context: &Context, ground: &Ground, access: Access) -> Result<(), String> {
+    let link = link(context, &ground.site)?;
+    link.open_access(&ground.namespace, &ground.uid, access).await.map_err(|e| e.to_string())
+}
+
+/// Shuts it out. A site that does not answer keeps the binding until it is closed at the next end of a run there, or the grant ends.
+pub async fn close(context: &Context, ground: &Ground, access: Access) -> Result<(), String> {
+    let link = link(context, &ground.site)?;
+    link.close_access(&ground.namespace, &ground.uid, access).await.map_err(|e| e.to_string())
+}
+
+/// Gives a task the address of a site and the token of its account of recovery; or says what is missing.
+pub async fn credential(context: &Context, site: &str, task: &mut Task) -> Result<Result<(), String>, ReconcileError> {
+    let Some(found) = context.watches.sites.get(site) else { return Ok(Err(format!("there is no site {site}"))) };
+    let Delivery::Direct(direct) = &found.spec.delivery;
+    let (name, key) = (&direct.secret_name, marks::RECOVERY_KUBECONFIG_KEY);
+    let secrets: Api<Secret> = context.namespaced(marks::SYSTEM_NAMESPACE);
+    let secret = secrets.get_opt(name).await?;
+    let text = secret
+        .as_ref()
+        .and_then(|secret| secret.data.as_ref()?.get(key))
+        .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
+    let Some(text) = text else {
+        return Ok(Err(format!(
+            "Secret {name} in {} has no key {key}: the cloud administrator puts a kubeconfig of the site's account {} there",
+            marks::SYSTEM_NAMESPACE,
+            marks::RECOVERY_ACCOUNT
+        )));
+    };
+    let credential = match Credential::read(&text) {
+        Ok(credential) => credential,
+        Err(error) => return Ok(Err(format!("Secret {name}, key {key}: {error}"))),
+    };
+    let Some((server, authority, token)) = credential.parts() else {
+        return Ok(Err(format!("Secret {name}, key {key}: a token is needed, not a client certificate")));
+    };
+    task.option("--server", server);
+    task.secret("--server-ca-file", "server-ca.pem", authority.into());
+    task.secret("--server-token-file", "server-token", token);
+    Ok(Ok(()))
+}
