@@ -1,0 +1,324 @@
+//! The ground of the scenes: a department with a grant at one site and another one elsewhere, a store, a key, a plan.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use zhengyun_crds::{BackupStore, GrantPhase, RecoveryPlan, ResourceGrant};
+use zhengyun_tests::lab::wait::settled;
+use zhengyun_tests::lab::{Component, LabOptions};
+use zhengyun_tests::town::{Town, phase_of, said};
+use zhengyun_tests::world;
+
+use super::OBJECTS;
+use super::content::{self, Content};
+
+pub(crate) const DEPARTMENT: &str = "finance";
+pub(crate) const NAMESPACE: &str = "dept-finance";
+pub(crate) const CLERK: &str = "clerk-finance";
+const STORE: &str = "hohhot-1";
+/// Longest wait for what takes seconds; a build beside it makes it slower.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+
+pub(crate) struct Ground {
+    // Ends before the folder goes.
+    recovering: std::sync::Mutex<Option<Arc<Component>>>,
+    pub(crate) town: Town,
+    folder: tempfile::TempDir,
+    home: ResourceGrant,
+    away: ResourceGrant,
+    /// Grant of the same department at the other site.
+    pub(crate) elsewhere: String,
+    /// Grant of another department.
+    pub(crate) others: String,
+}
+
+fn object(value: Value) -> Result<DynamicObject> {
+    Ok(serde_json::from_value(value)?)
+}
+
+impl Ground {
+    pub(crate) async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join("stores"))?;
+        let flags = vec!["--identity".to_owned(), "first".to_owned(), "--lease-seconds".to_owned(), "4".to_owned()];
+        let town = Town::start_with(LabOptions::new(&["hohhot", "ulanqab"])?, &flags).await?;
+        world::apply(&town.client_of("cloud-admin")?, &[without_stages()?]).await?;
+        let home = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "hohhot", "home").await?;
+        let away = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "ulanqab", "away").await?;
+        let theirs = granted(&town, "emergency", "clerk-emergency", "smart-emergency", "hohhot", "theirs").await?;
+        let client = town.site_admin("hohhot")?;
+        content::make(&client, namespace_of(&home)?, 0, OBJECTS).await?;
+        Ok(Self {
+            recovering: std::sync::Mutex::default(),
+            elsewhere: away.name_any(),
+            others: theirs.name_any(),
+            town,
+            folder,
+            home,
+            away,
+        })
+    }
+
+    /// The store, the key and the plan, each written by whoever writes it in life.
+    pub(crate) async fn register(&self) -> Result<()> {
+        let admin = self.town.client_of("cloud-admin")?;
+        world::apply(&admin, &[store(STORE, &self.root().join(STORE).display().to_string())?]).await?;
+        let key = Secret {
+            metadata: kube::api::ObjectMeta {
+                name: Some("key-finance".to_owned()),
+                labels: Some([("zhengyun.io/department".to_owned(), DEPARTMENT.to_owned())].into()),
+                ..Default::default()
+            },
+            string_data: Some([("key".to_owned(), data_encoding::BASE64.encode(&[7; 32]))].into()),
+            ..Default::default()
+        };
+        Api::<Secret>::namespaced(admin, "zhengyun-system").create(&PostParams::default(), &key).await?;
+        let plan = object(json!({
+            "apiVersion": "zhengyun.io/v1alpha1", "kind": "RecoveryPlan",
+            "metadata": { "name": "e-invoice", "namespace": NAMESPACE },
+            "spec": {
+                "system": "finance-e-invoice", "level": 1, "ceiling": "10Gi",
+                "sources": [{ "name": "space", "origin": { "namespace": { "grant": self.home.name_any() } } }],
+                "schedule": { "cron": "0 */4 * * *" }, "retention": { "last": 7 }, "copies": [{ "store": STORE }],
+                "objectives": { "rpo": "6h", "rto": "1d" }, "encryption": { "secretName": "key-finance" }
+            }
+        }))?;
+        world::apply(&self.town.client_of(CLERK)?, &[plan]).await?;
+        self.ask_backup("first", false).await
+    }
+
+    pub(crate) async fn plan_uid(&self) -> Result<String> {
+        let plans: Api<RecoveryPlan> = Api::namespaced(self.town.admin()?, NAMESPACE);
+        plans.get("e-invoice").await?.uid().context("a plan has a UID")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("stores")
+    }
+
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.folder.path().join("own/runs")
+    }
+
+    /// Ends the operator that has no place for runs, and starts one that has.
+    pub(crate) async fn restart_operator_with_recovery(&self) -> Result<()> {
+        self.town.operator().stop().await?;
+        let path = |path: PathBuf| path.display().to_string();
+        let flags = [
+            ("--identity", "second".to_owned()),
+            ("--lease-seconds", "4".to_owned()),
+            ("--recovery-dir", path(self.folder.path().join("own"))),
+            ("--backup-root", path(self.root())),
+        ];
+        let flags: Vec<String> = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        let operator = Arc::new(self.town.lab().start_operator("recovery", &flags)?);
+        *self.recovering.lock().unwrap() = Some(operator);
+        Ok(())
+    }
+
+    /// The operator that carries out runs.
+    pub(crate) fn operator(&self) -> Arc<Component> {
+        self.recovering.lock().unwrap().clone().expect("it was started")
+    }
+
+    fn place(&self, site: &str) -> Result<&str> {
+        namespace_of(if site == "hohhot" { &self.home } else { &self.away })
+    }
+
+    pub(crate) async fn content(&self, site: &str) -> Result<Content> {
+        content::read(&self.town.site_admin(site)?, self.place(site)?).await
+    }
+
+    pub(crate) async fn same_content(&self, site: &str, wanted: &Content) -> Result<()> {
+        let found = self.content(site).await?;
+        for (key, value) in wanted {
+            ensure!(found.get(key) == Some(value), "{key:?} at {site}: {:?}, was {value:?}", found.get(key));
+        }
+        ensure!(found.len() == wanted.len(), "{} objects at {site}, there were {}", found.len(), wanted.len());
+        Ok(())
+    }
+
+    pub(crate) async fn destroy(&self, site: &str) -> Result<()> {
+        content::destroy(&self.town.site_admin(site)?, self.place(site)?).await?;
+        settled("everything destroyed", PATIENCE, || async {
+            let left = self.content(site).await?.len();
+            Ok(if left == 0 { Ok(()) } else { Err(format!("{left} are left")) })
+        })
+        .await
+    }
+
+    pub(crate) async fn add_objects(&self, count: usize) -> Result<()> {
+        content::make(&self.town.site_admin("hohhot")?, self.place("hohhot")?, OBJECTS, count).await
+    }
+
+    pub(crate) async fn change(&self, site: &str, map: &str, patch: Value) -> Result<()> {
+        let client = self.town.site_admin(site)?;
+        let api: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, self.place(site)?);
+        api.patch(map, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn store_says(&self, wanted: &str) -> Result<String> {
+        self.store_named_says(STORE, wanted).await
+    }
+
+    async fn store_named_says(&self, name: &str, wanted: &str) -> Result<String> {
+        let api: Api<BackupStore> = Api::all(self.town.admin()?);
+        settled(&format!("store {name} says {wanted}"), PATIENCE, || async {
+            let seen = said(&api.get(name).await?.status.unwrap_or_default().conditions);
+            Ok(if seen.contains(wanted) { Ok(seen) } else { Err(seen) })
+        })
+        .await
+    }
+
+    pub(crate) async fn store_is_measured(&self) -> Result<()> {
+        let api: Api<BackupStore> = Api::all(self.town.admin()?);
+        settled("the store is Ready, pinned and measured", PATIENCE, || async {
+            let status = api.get(STORE).await?.status.unwrap_or_default();
+            let ready = said(&status.conditions).starts_with("Ready=True");
+            let used = status.used.as_ref().and_then(|u| u.as_str().parse::<u64>().ok()).unwrap_or(0);
+            let seen = format!("{} {:?} {} {used}", said(&status.conditions), status.identity, status.backups);
+            let good = ready && status.identity.is_some() && used > 10_000;
+            Ok(if good { Ok(()) } else { Err(seen) })
+        })
+        .await
+    }
+
+    /// The password that opens the repository without the hub is shown to whoever may read the Secret, and opens it.
+    pub(crate) async fn escrow_is_shown(&self) -> Result<()> {
+        let secrets: Api<Secret> = Api::namespaced(self.town.admin()?, "zhengyun-system");
+        let escrow = secrets.get(&format!("recovery-escrow.{STORE}.{DEPARTMENT}")).await?;
+        let password = escrow.data.unwrap_or_default().remove("password").context("it holds a password")?;
+        let file = self.folder.path().join("escrow");
+        std::fs::write(&file, password.0)?;
+        let worker = zhengyun_tests::lab::component::binary("zhengyun-worker")?;
+        let output = std::process::Command::new(worker)
+            .args(["snapshots", "--store"])
+            .arg(self.root().join(STORE).join(DEPARTMENT))
+            .arg("--escrow-file")
+            .arg(&file)
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// After a run the account of recovery may not enter the namespace any more.
+    pub(crate) async fn site_is_shut(&self, site: &str) -> Result<()> {
+        let api: Api<RoleBinding> = Api::namespaced(self.town.site_admin(site)?, self.place(site)?);
+        settled("the site shut for recovery", PATIENCE, || async {
+            let all = api.list(&ListParams::default()).await?;
+            let open: Vec<String> =
+                all.iter().map(ResourceExt::name_any).filter(|name| name.starts_with("zhengyun-recovery")).collect();
+            Ok(if open.is_empty() { Ok(()) } else { Err(format!("{open:?}")) })
+        })
+        .await
+    }
+
+    pub(crate) async fn outside_store_is_refused(&self) -> Result<()> {
+        let admin = self.town.client_of("cloud-admin")?;
+        let outside = self.folder.path().join("elsewhere").display().to_string();
+        world::apply(&admin, &[store("outside", &outside)?]).await?;
+        self.store_named_says("outside", "--backup-root").await?;
+        ensure!(!self.folder.path().join("elsewhere").exists(), "nothing is made outside the administrator's folders");
+        Ok(())
+    }
+
+    pub(crate) async fn somebody_elses_name_is_refused(&self) -> Result<()> {
+        let body = self.backup_body("forged", "head-finance", false).await?;
+        let api = world::api_of(&self.town.client_of(CLERK)?, &body).await?;
+        match api.create(&PostParams::default(), &body).await {
+            Err(error) if error.to_string().contains("spec.requestedBy must be you") => Ok(()),
+            other => bail!("a run in somebody else's name: {other:?}"),
+        }
+    }
+
+    /// Flips one byte of the largest pack; says which, and how it was.
+    pub(crate) fn flip_one_byte(&self) -> Result<(String, (PathBuf, Vec<u8>))> {
+        let mut packs: Vec<(u64, PathBuf)> = Vec::new();
+        let mut open = vec![self.root().join(STORE).join(DEPARTMENT).join("data")];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                if entry.metadata()?.is_dir() {
+                    open.push(entry.path());
+                } else {
+                    packs.push((entry.metadata()?.len(), entry.path()));
+                }
+            }
+        }
+        packs.sort();
+        let (_, path) = packs.pop().context("a repository has packs")?;
+        let before = std::fs::read(&path)?;
+        let mut flipped = before.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        let mut permissions = std::fs::metadata(&path)?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        std::fs::set_permissions(&path, permissions)?;
+        std::fs::write(&path, flipped)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, (path, before)))
+    }
+}
+
+fn namespace_of(grant: &ResourceGrant) -> Result<&str> {
+    grant.status.as_ref().and_then(|s| s.namespace.as_deref()).context("a grant in service has a namespace")
+}
+
+fn store(name: &str, path: &str) -> Result<DynamicObject> {
+    object(json!({
+        "apiVersion": "zhengyun.io/v1alpha1", "kind": "BackupStore", "metadata": { "name": name },
+        "spec": {
+            "displayNames": { "zh-CN": { "full": "测试用备份库" }, "en": { "full": "A store for the test" } },
+            "site": "hohhot", "backend": { "filesystem": { "path": path } }
+        }
+    }))
+}
+
+fn without_stages() -> Result<DynamicObject> {
+    object(json!({
+        "apiVersion": "zhengyun.io/v1alpha1", "kind": "ApprovalPolicy", "metadata": { "name": "recovery-test" },
+        "spec": {
+            "displayNames": { "zh-CN": { "full": "测试用免审批" }, "en": { "full": "No stages, for the test" } },
+            "match": "request.action == 'Create' && request.class == 'Test'", "priority": 900,
+            "autoApprove": { "basis": "a test" }, "confirm": "Auto", "holdSeconds": 0
+        }
+    }))
+}
+
+async fn granted(
+    town: &Town,
+    department: &str,
+    clerk: &str,
+    system: &str,
+    site: &str,
+    name: &str,
+) -> Result<ResourceGrant> {
+    let order = json!({
+        "action": "Create", "system": system, "site": site, "class": "Test", "justification": "recovery",
+        "items": [{ "item": "container-space", "name": "space", "parameters": { "cpu": "2", "memory": "2Gi" } }]
+    });
+    settled(&format!("request {name} carried out"), PATIENCE, || async {
+        let Ok(request) = town.request(department, name).await else {
+            town.submit(clerk, department, name, &order).await?;
+            return Ok(Err("submitted".to_owned()));
+        };
+        let status = request.status.unwrap_or_default();
+        let Some(grant) = status.grant else {
+            let seen = format!("{:?} {:?}", status.refusal, said(&status.conditions));
+            return Ok(Err(seen));
+        };
+        let held = town.grant(department, &grant).await?;
+        let seen = format!("{:?}: {}", phase_of(&held), said(&held.status.clone().unwrap_or_default().conditions));
+        Ok(if phase_of(&held) == GrantPhase::InService { Ok(held) } else { Err(seen) })
+    })
+    .await
+}
