@@ -167,8 +167,8 @@ mod tests {
         assert_eq!((busy.phase, busy.order), (P::Capturing, Order::StartLater));
         let site = |attempt| decide(P::Capturing, &fault("ClusterFailed", false), |f| f.attempt = attempt).phase;
         assert_eq!((site(1), site(5)), (P::Capturing, P::Failing));
-        let Sighting::Failed(fault) = fault("StoreUnreachable", true) else { unreachable!() };
-        let rested = Sighting::Failed(Fault { seconds_ago: 60, ..fault });
+        let Sighting::Failed(unreachable) = fault("StoreUnreachable", true) else { unreachable!() };
+        let rested = Sighting::Failed(Fault { seconds_ago: 60, ..unreachable });
         assert_eq!(decide(P::Capturing, &rested, |_| {}).order, Order::Start);
         let damaged = decide(P::Verifying, &fault("NotIntact", false), |_| {});
         assert_eq!((damaged.phase, damaged.fault.unwrap().reason.as_str()), (P::Failing, "NotIntact"));
