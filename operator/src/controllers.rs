@@ -7,6 +7,7 @@ pub mod department;
 pub mod enforcement;
 pub mod grant;
 pub mod ledger;
+pub mod plan;
 pub mod policy;
 pub mod quota;
 pub mod recovery;

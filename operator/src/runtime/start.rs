@@ -350,7 +350,9 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             .from_stream(controllers::grant::touched(Arc::clone(context), touched)),
         ledgers: Triggers::own(&w.ledgers),
         stores: Triggers::own(&w.stores).on(&w.plans, |plan| controllers::store::named_by(&plan)),
-        plans: Triggers::own(&w.plans),
+        plans: Triggers::own(&w.plans)
+            .on(&w.backups, |backup| controllers::plan::of_backup(&backup))
+            .on(&w.drills, |drill| controllers::plan::of_drill(&drill)),
         backups: Triggers::own(&w.backups),
         restores: Triggers::own(&w.restores),
         drills: Triggers::own(&w.drills),
@@ -388,7 +390,7 @@ impl AllTriggers {
             run!(w.grants, self.grants, concurrency.saturating_mul(2), controllers::grant::reconcile),
             run!(w.ledgers, self.ledgers, 2, controllers::ledger::reconcile),
             run!(w.stores, self.stores, 2, controllers::store::reconcile),
-            run!(w.plans, self.plans, 2, controllers::recovery::unserved::plan),
+            run!(w.plans, self.plans, 2, controllers::plan::reconcile),
             run!(w.backups, self.backups, 4, controllers::backup::reconcile),
             run!(w.restores, self.restores, 4, controllers::restore::reconcile),
             run!(w.drills, self.drills, 2, controllers::recovery::unserved::drill),

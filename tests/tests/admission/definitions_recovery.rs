@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::case::{Case, create, fields, merge, no, status, yes};
 use super::ground::HERE;
 use super::objects::{At, at, long, object, with};
-use super::who::{CLERK, Who};
+use super::who::{CLERK, OPERATOR, Who};
 
 /// The definitions hold for everybody, so also for whom nothing else stops.
 const WHO: Who = Who::Root;
@@ -259,6 +259,18 @@ pub(crate) fn authors() -> Vec<Case> {
     }
     let scheduled = with(by(backup("admission-author"), "clerk-emergency"), "/spec/trigger", json!("Scheduled"));
     let scheduled = with(scheduled, "/spec/due", json!("2026-11-26T02:00:00Z"));
-    cases.push(no(CLERK, "claims to be the schedule", create(scheduled), "a person asks for a backup with Manual"));
+    cases.push(no(
+        CLERK,
+        "claims to be the schedule",
+        create(scheduled.clone()),
+        "a person asks for a backup with Manual",
+    ));
+    let due = by(scheduled, "zhengyun:schedule");
+    cases.push(no(CLERK, "signs as the schedule", create(due.clone()), "spec.requestedBy must be you"));
+    cases.push(yes(OPERATOR, "starts what is due", create(due)));
+    let manual = create(by(backup("admission-author"), "zhengyun:schedule"));
+    cases.push(no(OPERATOR, "asks for a backup out of turn", manual, "a person asks for a backup with Manual"));
+    let restored = create(by(restore("admission-author"), "zhengyun:schedule"));
+    cases.push(no(OPERATOR, "asks for a restore", restored, "is forbidden"));
     cases
 }

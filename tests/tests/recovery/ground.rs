@@ -87,7 +87,7 @@ impl Ground {
             "spec": {
                 "system": "finance-e-invoice", "level": 1, "ceiling": "10Gi",
                 "sources": [{ "name": "space", "origin": { "namespace": { "grant": self.home.name_any() } } }],
-                "schedule": { "cron": "0 */4 * * *" }, "retention": { "last": 7 }, "copies": [{ "store": STORE }],
+                "schedule": { "cron": "0 0 1 1 *" }, "retention": { "last": 7 }, "copies": [{ "store": STORE }],
                 "objectives": { "rpo": "6h", "rto": "1d" }, "encryption": { "secretName": "key-finance" }
             }
         }))?;

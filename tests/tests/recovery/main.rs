@@ -1,5 +1,5 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
-//! and the worker are killed in the middle; a repository with one flipped byte restores nothing.
+//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts what is due.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use zhengyun_crds::recovery::{BackupPhase, CopyState, ExistingPolicy, RestoreMode, RestorePhase};
+use zhengyun_crds::recovery::{BackupPhase, CopyState, ExistingPolicy, RecoveryPlanStatus, RestoreMode, RestorePhase};
+use zhengyun_crds::{ConditionType as C, condition};
 use zhengyun_tests::lab::client;
 
 use self::ground::Ground;
@@ -38,6 +39,7 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("refusals", refused(&ground).await),
         ("kills", killed(&ground).await),
         ("damage", damaged(&ground).await),
+        ("schedule", scheduled(&ground).await),
     ] {
         scene.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }
@@ -132,6 +134,29 @@ async fn refused(ground: &Ground) -> Result<()> {
     // Cancelled before it began, and cancelled for good.
     ground.ask_backup("cancelled", true).await?;
     ground.backup_ends("cancelled", BackupPhase::Cancelled).await.map(drop)
+}
+
+/// What is due is started by the operator, once, and the plan tells what it proves and what it does not.
+async fn scheduled(ground: &Ground) -> Result<()> {
+    // Every minute since the plan was written: what passed meanwhile is made up for at once, by one run.
+    ground.change_plan(json!({ "spec": { "schedule": { "cron": null, "every": "1m" } } })).await?;
+    let name = ground.scheduled_backup().await?;
+    ground.change_plan(json!({ "spec": { "paused": true } })).await?;
+    ground.backup_ends(&name, BackupPhase::Completed).await?;
+    let plan = ground.plan_says("its last good backup is the scheduled one", |plan| {
+        plan.copies.first().is_some_and(|copy| copy.last_good.as_deref() == Some(name.as_str()))
+    });
+    let plan = plan.await?;
+    ensure!(plan.worst_rpo.is_some() && plan.last_due.is_some() && plan.next_run.is_none(), "{plan:?}");
+    let told = |plan: &RecoveryPlanStatus, type_| condition::find(&plan.conditions, type_).map(|c| c.reason.clone());
+    // No drill was held, so nothing is known of the time that a recovery takes.
+    ensure!(told(&plan, C::ObjectiveMet).as_deref() == Some("NotMeasured"), "{:?}", plan.conditions);
+    ensure!(told(&plan, C::Protected).as_deref() == Some("EscrowPending"), "{:?}", plan.conditions);
+    let fingerprint = plan.copies[0].escrow_fingerprint.clone().expect("the repository's key has a fingerprint");
+    let kept =
+        json!([{ "store": plan.copies[0].store, "fingerprint": fingerprint, "keeper": "safe 3, archive office" }]);
+    ground.change_plan(json!({ "spec": { "escrow": kept } })).await?;
+    ground.plan_says("it is protected", |plan| condition::is_true(&plan.conditions, C::Protected)).await.map(drop)
 }
 
 /// The operator dies in the middle of a backup, then the worker too: the run goes on under the next one.

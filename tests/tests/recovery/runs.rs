@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use kube::api::PostParams;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{
-    BackupPhase, ExistingPolicy, RestoreMode, RestorePhase, SystemBackupStatus, SystemRestoreStatus,
+    BackupPhase, BackupTrigger, ExistingPolicy, RecoveryPlanStatus, RestoreMode, RestorePhase, SystemBackupStatus,
+    SystemRestoreStatus,
 };
-use zhengyun_crds::{SystemBackup, SystemRestore};
+use zhengyun_crds::{RecoveryPlan, SystemBackup, SystemRestore};
 use zhengyun_tests::lab::wait::{settled, until_every};
 use zhengyun_tests::town::said;
 use zhengyun_tests::world;
@@ -94,6 +95,48 @@ impl Ground {
             let status = api.get(name).await?.status.unwrap_or_default();
             let seen = format!("{:?}: {}", status.phase, said(&status.conditions));
             Ok(if status.phase.is_some_and(RestorePhase::is_terminal) { Ok(status) } else { Err(seen) })
+        })
+        .await
+    }
+
+    fn plans(&self) -> Result<Api<RecoveryPlan>> {
+        Ok(Api::namespaced(self.town.client_of(CLERK)?, NAMESPACE))
+    }
+
+    pub(crate) async fn change_plan(&self, patch: Value) -> Result<()> {
+        self.plans()?.patch("e-invoice", &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    /// Waits until the plan says something.
+    pub(crate) async fn plan_says(
+        &self,
+        what: &str,
+        wanted: impl Fn(&RecoveryPlanStatus) -> bool,
+    ) -> Result<RecoveryPlanStatus> {
+        let api = self.plans()?;
+        settled(what, PATIENCE, || async {
+            let status = api.get("e-invoice").await?.status.unwrap_or_default();
+            let seen = format!("{} {:?}", said(&status.conditions), status.copies);
+            Ok(if wanted(&status) { Ok(status) } else { Err(seen) })
+        })
+        .await
+    }
+
+    /// The one backup that the schedule started.
+    pub(crate) async fn scheduled_backup(&self) -> Result<String> {
+        let api = self.backups()?;
+        settled("a backup is started by the schedule", PATIENCE, || async {
+            let all = api.list(&ListParams::default()).await?.items;
+            let due: Vec<String> = all
+                .iter()
+                .filter(|backup| backup.spec.trigger == BackupTrigger::Scheduled)
+                .map(ResourceExt::name_any)
+                .collect();
+            Ok(match due.as_slice() {
+                [one] => Ok(one.clone()),
+                others => Err(format!("{others:?}")),
+            })
         })
         .await
     }

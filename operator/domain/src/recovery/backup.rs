@@ -6,4 +6,6 @@ mod plan;
 
 pub use follow::{Facts, Next, Stage, follow, stage};
 pub use machine::{Event, Illegal, step};
-pub use plan::{BackupPlan, GrantFacts, Observed, PlannedRun, PlannedSource, PlannedStore, StoreFacts, plan, run};
+pub use plan::{
+    BackupPlan, GrantFacts, Observed, PlannedRun, PlannedSource, PlannedStore, StoreFacts, objective, plan, run,
+};

@@ -14,6 +14,7 @@ mod charge;
 mod duration;
 mod level;
 mod objective;
+mod plan;
 mod restore;
 mod retention;
 mod schedule;

@@ -62,7 +62,7 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
             ),
         ));
     };
-    if backup.spec.trigger != BackupTrigger::Manual {
+    if backup.spec.trigger == BackupTrigger::Revocation {
         let message = format!("/spec/trigger: {} is not offered in this version: write Manual", backup.spec.trigger);
         return Err(refused(Reason::ActionNotAvailable, message));
     }

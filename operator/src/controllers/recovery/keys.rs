@@ -33,6 +33,15 @@ pub struct Repository {
     pub escrow_key: String,
 }
 
+impl Repository {
+    /// Fingerprint of the password key, for whoever puts it into a safe place. The format of the repository names a key after the
+    /// SHA-256 of its file.
+    pub fn fingerprint(&self) -> Option<String> {
+        let hex = self.escrow_key.len() == 64 && self.escrow_key.bytes().all(|b| b.is_ascii_hexdigit());
+        hex.then(|| format!("sha256:{}", self.escrow_key))
+    }
+}
+
 fn secrets(context: &Context) -> Api<Secret> {
     context.namespaced(marks::SYSTEM_NAMESPACE)
 }

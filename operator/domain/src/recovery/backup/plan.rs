@@ -319,7 +319,11 @@ fn store(at: usize, name: &str, observed: &Observed) -> Result<PlannedStore, Fin
     }
 }
 
-fn objective(spec: &RecoveryPlanSpec) -> Result<Objective, Finding> {
+/// The objectives of a plan.
+///
+/// # Errors
+/// When one cannot be read, with field, value and fix.
+pub fn objective(spec: &RecoveryPlanSpec) -> Result<Objective, Finding> {
     let invalid = |field: &str, cause: String| Finding::new(format!("/spec/{field}"), Reason::Invalid.as_str(), cause);
     let rpo = duration::parse("rpo", &spec.objectives.rpo).map_err(|e| invalid("objectives/rpo", e.cause))?;
     let rto = duration::parse_positive("rto", &spec.objectives.rto).map_err(|e| invalid("objectives/rto", e.cause))?;

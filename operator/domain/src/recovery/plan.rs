@@ -1,0 +1,363 @@
+//! RecoveryPlan: the run that is due, and what the evidence says of the plan.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use zhengyun_crds::recovery::{
+    BackupPhase, BackupTrigger, CopyState, CopyStatus, DrillPhase, RecoveryDrill, RecoveryPlan, RecoveryPlanStatus,
+    SystemBackup, SystemBackupSpec,
+};
+use zhengyun_crds::{ConditionType as C, Reason};
+
+use super::backup::{BackupPlan, objective};
+use super::level::{Evaluation, Evidence, LevelTable, evaluate};
+use super::objective::{CopyEvidence, DrillResult, Judgement, RestorePoint, judge, window};
+use super::place::Independence;
+use super::schedule::{Due, due};
+use super::{duration, schedule};
+use crate::condition::{ConditionSet, cut};
+use crate::finding::Finding;
+use crate::naming::run_name;
+
+/// Who asks for scheduled runs.
+pub const SCHEDULE: &str = "zhengyun:schedule";
+/// A plan is looked at this often although nothing happened: ages grow by themselves.
+const LOOK: SignedDuration = SignedDuration::from_hours(1);
+/// Runs are told apart in time by seconds.
+const LEAST: SignedDuration = SignedDuration::from_secs(1);
+/// What of the last day counts as a transfer.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Longest message of a condition, in bytes.
+const MESSAGE: usize = 2_000;
+
+/// Everything that is known of a plan.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The plan.
+    pub plan: &'a RecoveryPlan,
+    /// What a run of it would do, or all that keeps it from running.
+    pub outlook: Result<BackupPlan, Vec<Finding>>,
+    /// Levels of the edition that the plan names.
+    pub table: &'a LevelTable,
+    /// Its backups; those of an older plan of the same name are others.
+    pub backups: Vec<&'a SystemBackup>,
+    /// Its drills.
+    pub drills: Vec<&'a RecoveryDrill>,
+    /// Fingerprints of the password keys of its repositories, by store.
+    pub escrow: BTreeMap<String, String>,
+}
+
+/// What to do, and what to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The backup to start now. Its name is that of the due time: started twice, it is the same.
+    pub start: Option<SystemBackup>,
+    /// The plan's status. Its `lastDue` counts on `start`: the backup is created before it is written.
+    pub status: RecoveryPlanStatus,
+    /// When to look again although nothing happens.
+    pub again: SignedDuration,
+}
+
+/// Decides about a plan.
+pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
+    let spec = &facts.plan.spec;
+    let before = facts.plan.status.clone().unwrap_or_default();
+    let outlook = facts.outlook.as_ref();
+    let due = outlook.ok().filter(|_| !spec.paused).map(|outlook| due_now(facts, outlook, &before, now));
+    let busy = facts.backups.iter().find(|backup| !phase(backup).is_terminal());
+    // One run of a plan at a time: what comes due meanwhile is made up for once when it ends.
+    let start = due.and_then(|due| due.run).filter(|_| busy.is_none()).map(|run| scheduled(facts.plan, run.at));
+
+    let independence = outlook.map(|o| o.independence.clone()).unwrap_or_default();
+    let copies = copies(facts, &before);
+    let evidence: Vec<CopyEvidence> = spec.copies.iter().map(|copy| evidence(facts, &copy.store, &copies)).collect();
+    let judgement = objective(spec).map(|objective| judge(&evidence, objective, now));
+    let evaluation = evaluate(facts.table, spec.level, &measured(facts, &evidence, &independence, now));
+    let (elements, unmet) = evaluation.to_status();
+
+    let last_due = start.as_ref().and_then(|backup| backup.spec.due.clone()).or_else(|| before.last_due.clone());
+    let next_run = due.and_then(|due| due.next).map(Time);
+    let known = judgement.as_ref().ok();
+    let mut status = RecoveryPlanStatus {
+        observed_generation: facts.plan.metadata.generation.unwrap_or_default(),
+        last_due,
+        next_run,
+        copies,
+        worst_rpo: known.and_then(|j| j.worst_rpo).map(duration::print),
+        last_measured_rto: known.and_then(|j| j.measured_rto).map(duration::print),
+        achieved_level: evaluation.level,
+        elements,
+        unmet,
+        conditions: Vec::new(),
+        ..before.clone()
+    };
+    let mut set = ConditionSet::new(&before.conditions, facts.plan.metadata.generation, now);
+    standing(&mut set, facts, due, busy.copied(), start.as_ref());
+    met(&mut set, judgement.as_ref());
+    level(&mut set, &evaluation, spec.level);
+    protected(&mut set, facts, &status.copies);
+    status.conditions = set.finish();
+
+    let lapses = known.and_then(|j| j.lapses_at);
+    let wake = [due.and_then(|due| due.next), lapses].into_iter().flatten().map(|at| at.duration_since(now)).min();
+    Decision { start, status, again: wake.unwrap_or(LOOK).clamp(LEAST, LOOK) }
+}
+
+fn phase(backup: &SystemBackup) -> BackupPhase {
+    backup.status.as_ref().and_then(|s| s.phase).unwrap_or(BackupPhase::Pending)
+}
+
+fn created(plan: &RecoveryPlan, now: Timestamp) -> Timestamp {
+    plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0)
+}
+
+fn due_now(facts: &Facts<'_>, outlook: &BackupPlan, before: &RecoveryPlanStatus, now: Timestamp) -> Due {
+    let uid = facts.plan.metadata.uid.as_deref().unwrap_or_default();
+    let started = |backup: &&&SystemBackup| backup.spec.trigger == BackupTrigger::Scheduled;
+    // A backup that was created and whose plan was not written counts as well: both say what was started.
+    let runs = facts.backups.iter().filter(started).filter_map(|b| b.spec.due.as_ref()).map(|due| due.0);
+    let last = runs.chain(before.last_due.as_ref().map(|due| due.0)).max();
+    due(&outlook.schedule, uid, last, created(facts.plan, now), now)
+}
+
+/// The backup of a due time.
+fn scheduled(plan: &RecoveryPlan, at: Timestamp) -> SystemBackup {
+    let uid = plan.metadata.uid.clone().unwrap_or_default();
+    let name = run_name("SystemBackup", &plan.name_any(), &uid, "", at);
+    let mut backup = SystemBackup::new(
+        &name,
+        SystemBackupSpec {
+            plan: plan.name_any(),
+            plan_uid: uid,
+            trigger: BackupTrigger::Scheduled,
+            due: Some(Time(at)),
+            grant: None,
+            requested_by: SCHEDULE.to_owned(),
+            cancel: false,
+        },
+    );
+    backup.metadata.namespace = plan.metadata.namespace.clone();
+    backup
+}
+
+/// Verified restore points of a store with the names of their backups, oldest first. Only what is whole counts.
+fn points<'a>(facts: &Facts<'a>, store: &str) -> Vec<(&'a SystemBackup, RestorePoint)> {
+    let mut points: Vec<_> = facts
+        .backups
+        .iter()
+        .filter(|backup| phase(backup) == BackupPhase::Completed)
+        .filter_map(|backup| {
+            let status = backup.status.as_ref()?;
+            let copy = status.copies.iter().find(|c| c.store == store && c.state == CopyState::Verified)?;
+            let (captured, verified) = (status.captured_at.as_ref()?, copy.verified_at.as_ref()?);
+            Some((*backup, RestorePoint { captured_at: captured.0, verified_at: verified.0 }))
+        })
+        .collect();
+    points.sort_by(|(a, one), (b, other)| {
+        one.captured_at.cmp(&other.captured_at).then_with(|| a.name_any().cmp(&b.name_any()))
+    });
+    points
+}
+
+fn copies(facts: &Facts<'_>, before: &RecoveryPlanStatus) -> Vec<CopyStatus> {
+    let status = |store: &str| {
+        let known = before.copies.iter().find(|copy| copy.store == store);
+        let points = points(facts, store);
+        let last = points.last();
+        let name = last.map(|(backup, _)| backup.name_any());
+        // Measured once, when the point was verified: it does not change when the one before it is deleted.
+        let measured = known.filter(|known| known.last_good.is_some() && known.last_good == name);
+        let rpo = measured.and_then(|known| known.rpo.clone()).or_else(|| {
+            let before = points.len().checked_sub(2).and_then(|at| points.get(at));
+            window(before.map(|(_, point)| *point), last?.1).map(duration::print)
+        });
+        let drill = last_drill(facts, store);
+        let bytes = facts.backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
+        CopyStatus {
+            store: store.to_owned(),
+            last_good: name,
+            captured_at: last.map(|(_, point)| Time(point.captured_at)),
+            verified_at: last.map(|(_, point)| Time(point.verified_at)),
+            rpo,
+            rto: drill.and_then(|d| d.rto).map(duration::print),
+            drilled_at: drill.map(|d| Time(d.finished_at)),
+            escrow_fingerprint: facts.escrow.get(store).cloned(),
+            bytes: bytes
+                .filter(|copy| copy.store == store && matches!(copy.state, CopyState::Stored | CopyState::Verified))
+                .fold(0_i64, |sum, copy| sum.saturating_add(copy.bytes_added)),
+        }
+    };
+    facts.plan.spec.copies.iter().map(|copy| status(&copy.store)).collect()
+}
+
+/// The last drill of a copy that says something: it passed or it failed.
+fn last_drill(facts: &Facts<'_>, store: &str) -> Option<DrillResult> {
+    let results = facts.drills.iter().filter(|drill| drill.spec.store == store).filter_map(|drill| {
+        let status = drill.status.as_ref()?;
+        let passed = status.phase == Some(DrillPhase::Passed);
+        let rto = status.measured_rto.as_ref().filter(|_| passed).and_then(|rto| duration::parse("rto", rto).ok());
+        matches!(status.phase, Some(DrillPhase::Passed | DrillPhase::Failed))
+            .then_some(DrillResult { finished_at: status.finished_at.as_ref()?.0, rto })
+    });
+    results.max_by_key(|result| result.finished_at)
+}
+
+fn evidence(facts: &Facts<'_>, store: &str, copies: &[CopyStatus]) -> CopyEvidence {
+    let shown = copies.iter().find(|copy| copy.store == store);
+    CopyEvidence {
+        store: store.to_owned(),
+        last: points(facts, store).last().map(|(_, point)| *point),
+        window: shown.and_then(|c| c.rpo.as_ref()).and_then(|rpo| duration::parse("rpo", rpo).ok()),
+        drill: last_drill(facts, store),
+    }
+}
+
+fn measured(facts: &Facts<'_>, copies: &[CopyEvidence], independence: &Independence, now: Timestamp) -> Evidence {
+    let alone = |store: &str| independence.copies.iter().any(|c| c.store == store && c.bound_to.is_none());
+    let today = |at: Timestamp| now.duration_since(at) <= DAY && at <= now;
+    let transfers = copies
+        .iter()
+        .filter(|copy| alone(&copy.store))
+        .map(|copy| points(facts, &copy.store).iter().filter(|(_, point)| today(point.verified_at)).count())
+        .max();
+    let zone = schedule::zone(&facts.plan.spec.schedule.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    Evidence::of(
+        copies,
+        independence,
+        transfers.and_then(|count| u32::try_from(count).ok()),
+        facts.plan.spec.attestations.clone(),
+        now,
+        zone.to_datetime(now).date(),
+    )
+}
+
+fn told(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect();
+    cut(lines.join("; "), MESSAGE)
+}
+
+/// Whether it runs, and when next.
+fn standing(
+    set: &mut ConditionSet<'_>,
+    facts: &Facts<'_>,
+    due: Option<Due>,
+    busy: Option<&SystemBackup>,
+    start: Option<&SystemBackup>,
+) {
+    let reason_of = |findings: &[Finding], usual: Reason| {
+        let rule = findings.first().map(|f| f.rule.as_str()).unwrap_or_default();
+        Reason::ALL.iter().copied().find(|reason| reason.as_str() == rule).unwrap_or(usual)
+    };
+    let outlook = match &facts.outlook {
+        Ok(outlook) => outlook,
+        Err(refusals) => {
+            set.stalled(reason_of(refusals, Reason::Invalid), told(refusals));
+            set.no(
+                C::Accepted,
+                reason_of(refusals, Reason::Invalid),
+                "no run is started until it is corrected; backups stay",
+            );
+            return;
+        }
+    };
+    if outlook.findings.is_empty() {
+        set.yes(C::Accepted, Reason::Accepted, "sources, stores, schedule and objectives fit together");
+    } else {
+        // It runs all the same: what is found is told, and decided by people.
+        set.yes(C::Accepted, reason_of(&outlook.findings, Reason::Accepted), told(&outlook.findings));
+    }
+    let next = due.and_then(|due| due.next).map_or_else(|| "none".to_owned(), |at| at.to_string());
+    match (facts.plan.spec.paused, due.and_then(|due| due.clock_back), start, busy) {
+        (true, ..) => {
+            set.yes(
+                C::Ready,
+                Reason::Paused,
+                "no run is started while spec.paused is set; what is measured goes on ageing",
+            );
+        }
+        (_, Some(ahead), ..) => {
+            let message = format!(
+                "the clock is {} behind the last run that was started: set the clock of the operator; next run {next}",
+                duration::print(ahead)
+            );
+            set.no(C::Ready, Reason::ClockWentBack, message);
+        }
+        (_, _, Some(run), _) => {
+            set.yes(C::Ready, Reason::AsIntended, format!("backup {} was started; next run {next}", run.name_any()));
+        }
+        (_, _, _, Some(run)) => {
+            set.yes(C::Ready, Reason::AsIntended, format!("backup {} is under way; next run {next}", run.name_any()));
+        }
+        _ => {
+            set.yes(C::Ready, Reason::AsIntended, format!("next run {next}"));
+        }
+    }
+}
+
+fn met(set: &mut ConditionSet<'_>, judgement: Result<&Judgement, &Finding>) {
+    match judgement {
+        Err(finding) => {
+            set.unknown(C::ObjectiveMet, Reason::Invalid, format!("{}: {}", finding.pointer, finding.message))
+        }
+        Ok(judgement) => match judgement.misses.first() {
+            None => set.yes(
+                C::ObjectiveMet,
+                Reason::ObjectiveMet,
+                "measured by verified backups and passed drills of every copy",
+            ),
+            Some(first) => {
+                let all: Vec<&str> = judgement.misses.iter().map(|miss| miss.message.as_str()).collect();
+                set.no(C::ObjectiveMet, first.reason, cut(all.join("; "), MESSAGE))
+            }
+        },
+    };
+}
+
+fn level(set: &mut ConditionSet<'_>, evaluation: &Evaluation, asked: i32) {
+    if let Some(first) = evaluation.first_unmet() {
+        let message = format!(
+            "{} (level {}): {}; {}: {}",
+            first.clause, first.level, first.required, first.measured, first.remedy
+        );
+        set.no(C::LevelMet, Reason::ClauseUnmet, cut(message, MESSAGE));
+    } else if evaluation.findings.is_empty() {
+        set.yes(C::LevelMet, Reason::AsIntended, format!("the evidence supports level {}", evaluation.level));
+    } else {
+        // What the numbers say is not worth more than the rows that they are held against.
+        let message = format!("the evidence would support level {asked}: {}", told(&evaluation.findings));
+        set.unknown(C::LevelMet, Reason::LevelRowUnverified, cut(message, MESSAGE));
+    }
+}
+
+/// Protected is what can be brought back even when this cloud is gone: a verified copy, and its password key in a safe place.
+fn protected(set: &mut ConditionSet<'_>, facts: &Facts<'_>, copies: &[CopyStatus]) {
+    if let Some(copy) = copies.iter().find(|copy| copy.last_good.is_none()) {
+        let message =
+            format!("store {} holds no verified backup: wait for the first one, or ask for one now", copy.store);
+        set.no(C::Protected, Reason::BackupNotVerified, message);
+        return;
+    }
+    let kept = |copy: &CopyStatus| {
+        let given = facts.plan.spec.escrow.iter().find(|escrow| escrow.store == copy.store);
+        given.is_some_and(|escrow| copy.escrow_fingerprint.as_deref() == Some(escrow.fingerprint.as_str()))
+    };
+    match copies.iter().find(|copy| !kept(copy)) {
+        Some(copy) => {
+            let fingerprint = copy.escrow_fingerprint.as_deref().unwrap_or("not known yet");
+            let message = format!(
+                "nobody confirmed where the password key of the repository in store {} is kept: take it from the Secret that the store's events name, keep it outside this cloud, and write store, fingerprint ({fingerprint}) and keeper into spec.escrow",
+                copy.store
+            );
+            set.no(C::Protected, Reason::EscrowPending, message);
+        }
+        None => {
+            set.yes(
+                C::Protected,
+                Reason::AsIntended,
+                "a verified backup stands in every store, and its keys are in a safe place",
+            );
+        }
+    }
+}

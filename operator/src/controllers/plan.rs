@@ -1,0 +1,145 @@
+//! Recovery plans: runs are started when they are due, and what backups and drills prove is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::PostParams;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::recovery::{RecoveryDrill, RecoveryPlan, RecoveryPlanStatus, SystemBackup};
+use zhengyun_crds::{ConditionType, Reason};
+use zhengyun_domain::condition::{ConditionSet, cut};
+use zhengyun_domain::recovery::backup::{Observed, plan as outlook};
+use zhengyun_domain::recovery::level::built_in;
+use zhengyun_domain::recovery::place::Place;
+use zhengyun_domain::recovery::plan::{Decision, Facts, decide};
+
+use super::recovery::{self, keys, reach};
+use super::{Context, department_of};
+use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::hub::{is_conflict, replace_status};
+use crate::runtime::written;
+
+/// The plan that a backup is of.
+pub fn of_backup(backup: &SystemBackup) -> Vec<ObjectRef<RecoveryPlan>> {
+    vec![ObjectRef::new(&backup.spec.plan).within(&backup.namespace().unwrap_or_default())]
+}
+
+/// The plan that a drill is of.
+pub fn of_drill(drill: &RecoveryDrill) -> Vec<ObjectRef<RecoveryPlan>> {
+    vec![ObjectRef::new(&drill.spec.plan).within(&drill.namespace().unwrap_or_default())]
+}
+
+/// Starts what is due and brings the status of a plan up to date.
+///
+/// # Errors
+/// When the hub does not answer, or the plan changed meanwhile.
+pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outcome {
+    let api: Api<RecoveryPlan> = context.namespaced(&cached.namespace().unwrap_or_default());
+    // Read anew: what is due depends on what was started, and a late watch would start it again.
+    let Some(plan) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
+    if plan.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let decision = match recovery::of(&context) {
+        Some(_) => observe(&context, &plan).await?,
+        None => off(&context, &plan),
+    };
+    let started = match &decision.start {
+        Some(backup) => start(&context, &plan, backup).await,
+        None => Ok(()),
+    };
+    let decision = match &started {
+        Ok(()) => decision,
+        Err(kube::Error::Api(refusal)) => not_started(&context, &plan, decision, &refusal.message),
+        // It may have been created: nothing is written about it before that is known.
+        Err(_) => return started.map(|()| Action::await_change()).map_err(Into::into),
+    };
+    if plan.status.as_ref() != Some(&decision.status) {
+        replace_status(&api, &plan, plan.status.as_ref(), &decision.status).await?;
+    }
+    started?;
+    Ok(Action::requeue(Duration::try_from(decision.again).unwrap_or_default()))
+}
+
+/// Looks at everything that is known of a plan, and decides.
+async fn observe(context: &Context, plan: &RecoveryPlan) -> Result<Decision, ReconcileError> {
+    let namespace = plan.namespace().unwrap_or_default();
+    let now = context.clock.now();
+    let observed = Observed {
+        created: plan.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0),
+        places: context.watches.sites.all().iter().map(|s| (s.name_any(), Place::of(&s.name_any(), &s.spec))).collect(),
+        ..reach::observed(context, &namespace)
+    };
+    let table = built_in(plan.spec.edition).map_err(|e| ReconcileError::Transient(e.to_string()))?;
+    let uid = plan.uid().unwrap_or_default();
+    let is_of = |name: &str, of: &str, within: Option<String>| {
+        name == plan.name_any() && of == uid && within.as_deref() == Some(namespace.as_str())
+    };
+    let backups =
+        context.watches.backups.matching(|backup| is_of(&backup.spec.plan, &backup.spec.plan_uid, backup.namespace()));
+    let drills =
+        context.watches.drills.matching(|drill| is_of(&drill.spec.plan, &drill.spec.plan_uid, drill.namespace()));
+    let mut escrow = BTreeMap::new();
+    for copy in &plan.spec.copies {
+        let known = keys::repository(context, &copy.store, department_of(&namespace)).await?;
+        if let Some(fingerprint) = known.and_then(|known| known.fingerprint()) {
+            escrow.insert(copy.store.clone(), fingerprint);
+        }
+    }
+    let facts = Facts {
+        plan,
+        outlook: outlook(&plan.spec, &table, &observed),
+        table: &table,
+        backups: backups.iter().map(AsRef::as_ref).collect(),
+        drills: drills.iter().map(AsRef::as_ref).collect(),
+        escrow,
+    };
+    Ok(decide(&facts, now))
+}
+
+/// Creates the backup of a due time. One that is there already was created by a look whose status was lost, or by another operator.
+async fn start(context: &Context, plan: &RecoveryPlan, backup: &SystemBackup) -> kube::Result<()> {
+    let api: Api<SystemBackup> = context.namespaced(&plan.namespace().unwrap_or_default());
+    match api.create(&PostParams::default(), backup).await {
+        Ok(created) => {
+            written::note(&created);
+            context.events.normal(plan, "Start", "Due", &format!("backup {} was started", backup.name_any()));
+            Ok(())
+        }
+        Err(error) if is_conflict(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a plan says whose backup the hub refused: it counts as not started, and is tried again.
+fn not_started(context: &Context, plan: &RecoveryPlan, mut decision: Decision, why: &str) -> Decision {
+    let before = plan.status.clone().unwrap_or_default();
+    let name = decision.start.as_ref().map(ResourceExt::name_any).unwrap_or_default();
+    let mut set = ConditionSet::new(&before.conditions, plan.metadata.generation, context.clock.now());
+    let message = format!("backup {name} was due and could not be created: {why}; it is tried again");
+    set.stalled(Reason::RunFailed, cut(message, 2_000));
+    let told = set.finish();
+    let conditions = &mut decision.status.conditions;
+    conditions.retain(|kept| told.iter().all(|new| new.type_ != kept.type_));
+    conditions.extend(told);
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    decision.status.last_due = before.last_due;
+    decision
+}
+
+/// What an operator without a place for runs says of a plan: nothing is started, and nothing that was measured is forgotten.
+fn off(context: &Context, plan: &RecoveryPlan) -> Decision {
+    let before = plan.status.clone().unwrap_or_default();
+    let mut set = ConditionSet::new(&before.conditions, plan.metadata.generation, context.clock.now());
+    set.stalled(Reason::ActionNotAvailable, recovery::OFF);
+    for kept in [ConditionType::ObjectiveMet, ConditionType::LevelMet, ConditionType::Protected] {
+        set.unknown(kept, Reason::ActionNotAvailable, "nothing is measured");
+    }
+    let conditions = set.finish();
+    let generation = plan.metadata.generation.unwrap_or_default();
+    let status = RecoveryPlanStatus { observed_generation: generation, next_run: None, conditions, ..before };
+    Decision { start: None, status, again: jiff::SignedDuration::from_hours(1) }
+}
