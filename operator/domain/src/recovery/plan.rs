@@ -138,7 +138,7 @@ fn scheduled(plan: &RecoveryPlan, at: Timestamp) -> SystemBackup {
             cancel: false,
         },
     );
-    backup.metadata.namespace = plan.metadata.namespace.clone();
+    backup.metadata.namespace.clone_from(&plan.metadata.namespace);
     backup
 }
 
