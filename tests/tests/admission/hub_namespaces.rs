@@ -150,6 +150,7 @@ fn secrets() -> Vec<Case> {
     let kubeconfig = at("Secret", "zhengyun-system", "site-hohhot");
     let elsewhere = at("Secret", "default", "admission");
     let cannot = "cannot get resource \"secrets\"";
+    let recovery = |name: &str| object("Secret", "zhengyun-system", name, &json!({ "data": { "key": "b25l" } }));
     let mut cases = vec![
         yes(OPERATOR, "reads a site's kubeconfig", read(&kubeconfig)),
         no(OPERATOR, "reads a Secret elsewhere", read(&elsewhere), cannot),
@@ -158,7 +159,18 @@ fn secrets() -> Vec<Case> {
             OPERATOR,
             "writes a site's kubeconfig",
             merge(&kubeconfig, json!({ "data": {} })),
-            "cannot patch resource \"secrets\"",
+            "of Secrets the operator writes recovery-signing-key",
+        ),
+        no(OPERATOR, "makes any Secret", create(recovery("stolen")), "of Secrets the operator writes"),
+        no(OPERATOR, "makes one of a name like it", create(recovery("recovery-key")), "of Secrets the operator writes"),
+        yes(OPERATOR, "shows an escrow password", create(recovery("recovery-escrow.hohhot-1.emergency"))),
+        yes(OPERATOR, "records a repository", create(recovery("recovery-repository.hohhot-1.emergency"))),
+        yes(OPERATOR, "makes the signing key", create(recovery("recovery-signing-key"))).for_real(),
+        no(
+            OPERATOR,
+            "replaces the signing key",
+            merge(&at("Secret", "zhengyun-system", "recovery-signing-key"), json!({ "data": { "key": "bmV3" } })),
+            "the signing key is made once and never replaced",
         ),
         yes(ADMIN, "writes a site's kubeconfig", merge(&kubeconfig, labels(json!({ "a": "b" })))),
     ];
