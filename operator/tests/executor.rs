@@ -1,6 +1,14 @@
 //! Runs as processes of their own, with the real program that launches them. The programs that they become are shells: what is
 //! tested is how a process is started, found again, told from others, and taken away.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by failing"
+)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -30,7 +38,7 @@ impl Ground {
     /// An executor as each operator makes one; a second one knows nothing that the first did not write down.
     fn executor(&self) -> ProcessExecutor {
         let launcher = env!("CARGO_BIN_EXE_zhengyun-operator").into();
-        ProcessExecutor::new(self.dir.path().join("runs"), self.dir.path().to_path_buf(), launcher).unwrap()
+        ProcessExecutor::new(&self.dir.path().join("runs"), self.dir.path().to_path_buf(), launcher).unwrap()
     }
 
     fn folder(&self) -> std::path::PathBuf {

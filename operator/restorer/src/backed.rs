@@ -18,7 +18,7 @@ use zhengyun_worker::source::DATA_DIR;
 
 /// The objects of one source.
 #[derive(Debug, Default)]
-pub(crate) struct Objects {
+pub(crate) struct Content {
     /// As the planner sees them.
     pub objects: Vec<SourceObject>,
     /// Directories of their kinds, such as `deployments.apps`.
@@ -34,7 +34,7 @@ pub(crate) fn read(
     proved: &Proved,
     source: &str,
     control: &Control,
-) -> Result<Objects> {
+) -> Result<Content> {
     let top = Path::new(DATA_DIR).join(source);
     let mut packs: BTreeSet<String> = engine.packs_of_root(snapshot)?.into_iter().collect();
     let mut files: Vec<(Stored, Item)> = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn read(
             return Err(WorkerError::NotIntact { findings: 1, first });
         }
     }
-    let mut found = Objects::default();
+    let mut found = Content::default();
     let mut owners: Vec<(usize, String)> = Vec::new();
     let mut by_uid: HashMap<String, ObjectKey> = HashMap::new();
     for (stored, item) in files {

@@ -19,7 +19,7 @@ use zhengyun_worker::error::WorkerError;
 use zhengyun_worker::run::{manifest, open, restore as worker};
 
 use crate::args::{self, RestoreArgs};
-use crate::backed::{self, Objects};
+use crate::backed::{self, Content};
 use crate::ended::Ended;
 use crate::guard::Permits;
 use crate::target::{self, Target};
@@ -109,7 +109,7 @@ pub(crate) fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -
     Ok(compare(&agreed, &target, &failures))
 }
 
-fn planned(args: &RestoreArgs, objects: &Objects, target: Target) -> Result<RestorePlan, Ended> {
+fn planned(args: &RestoreArgs, objects: &Content, target: Target) -> Result<RestorePlan, Ended> {
     let backed = Backed {
         backup: args.backup.clone(),
         department: args.department.clone(),
@@ -172,7 +172,7 @@ fn write(
     runtime: &Handle,
     control: &Control,
     cluster: &Cluster,
-    objects: &Objects,
+    objects: &Content,
     agreed: &Agreed,
 ) -> Result<HashMap<String, String>, Ended> {
     let mut actions = HashMap::new();

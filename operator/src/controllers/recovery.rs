@@ -40,7 +40,7 @@ impl Recovery {
         let own = std::env::current_exe()?;
         let beside = own.parent().map(Path::to_path_buf).unwrap_or_default();
         let programs = args.worker_dir.clone().unwrap_or(beside);
-        let executor = ProcessExecutor::new(dir.join("runs"), programs, own)?;
+        let executor = ProcessExecutor::new(&dir.join("runs"), programs, own)?;
         let mut roots = Vec::new();
         for root in &args.backup_root {
             let real = std::fs::canonicalize(root)

@@ -154,20 +154,17 @@ fn report(context: &Context, store: &BackupStore, found: &Found, now: Timestamp)
     let before = store.status.clone().unwrap_or_default();
     let name = store.name_any();
     let mut set = ConditionSet::new(&before.conditions, store.metadata.generation, now);
-    match &found.problem {
-        Some((reason, message)) => {
-            set.stalled(*reason, message.clone()).no(ConditionType::Reachable, *reason, message.clone());
+    if let Some((reason, message)) = &found.problem {
+        set.stalled(*reason, message.clone()).no(ConditionType::Reachable, *reason, message.clone());
+    } else {
+        set.yes(ConditionType::Reachable, Reason::Reachable, "the folder can be read and written");
+        let mut message = format!("store {name} takes backups");
+        if !found.notes.is_empty() {
+            message = format!("{message}, except: {}", found.notes.join("; "));
         }
-        None => {
-            set.yes(ConditionType::Reachable, Reason::Reachable, "the folder can be read and written");
-            let mut message = format!("store {name} takes backups");
-            if !found.notes.is_empty() {
-                message = format!("{message}, except: {}", found.notes.join("; "));
-            }
-            set.yes(ConditionType::Ready, Reason::AsIntended, message);
-            if found.busy {
-                set.yes(ConditionType::Reconciling, Reason::InProgress, "a repository is being made");
-            }
+        set.yes(ConditionType::Ready, Reason::AsIntended, message);
+        if found.busy {
+            set.yes(ConditionType::Reconciling, Reason::InProgress, "a repository is being made");
         }
     }
     BackupStoreStatus {

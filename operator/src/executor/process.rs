@@ -48,9 +48,9 @@ impl ProcessExecutor {
     ///
     /// # Errors
     /// When the folder cannot be used.
-    pub fn new(runs: PathBuf, programs: PathBuf, launcher: PathBuf) -> Result<Self, ExecutorError> {
-        folder::make(&runs)?;
-        let runs = std::fs::canonicalize(&runs).map_err(failed(&runs))?;
+    pub fn new(runs: &Path, programs: PathBuf, launcher: PathBuf) -> Result<Self, ExecutorError> {
+        folder::make(runs)?;
+        let runs = std::fs::canonicalize(runs).map_err(failed(runs))?;
         Ok(Self { runs, programs, launcher, children: Mutex::default() })
     }
 
@@ -83,7 +83,7 @@ impl ProcessExecutor {
         process.signal(signal).map_err(|error| failed(&self.folder(run))(error.into()))
     }
 
-    fn spell(&self, folder: &Path, argument: &Argument) -> Result<String, ExecutorError> {
+    fn spell(folder: &Path, argument: &Argument) -> Result<String, ExecutorError> {
         let path = match argument {
             Argument::Text(text) => return Ok(text.clone()),
             Argument::Secret(name) => folder.join(SECRETS).join(name),
@@ -96,7 +96,7 @@ impl ProcessExecutor {
         })
     }
 
-    fn running(&self, folder: &Path) -> Result<Sighting, ExecutorError> {
+    fn running(folder: &Path) -> Result<Sighting, ExecutorError> {
         let beat = folder::read(&folder.join(HEARTBEAT))?.and_then(|text| serde_json::from_slice::<Beat>(&text).ok());
         let since = [HEARTBEAT, ORDER]
             .iter()
@@ -150,7 +150,7 @@ impl Executor for ProcessExecutor {
         for (name, content) in &task.secrets {
             folder::write(&folder.join(SECRETS).join(name), content.expose_secret().as_bytes())?;
         }
-        let arguments = task.arguments.iter().map(|a| self.spell(&folder, a)).collect::<Result<_, _>>()?;
+        let arguments = task.arguments.iter().map(|a| Self::spell(&folder, a)).collect::<Result<_, _>>()?;
         let spawn = |cause: String| ExecutorError::Spawn { program: task.program.to_owned(), cause };
         let order = serde_json::to_vec(&Order { program, arguments }).map_err(|e| spawn(e.to_string()))?;
         folder::write(&folder.join(ORDER), &order)?;
@@ -175,7 +175,7 @@ impl Executor for ProcessExecutor {
             return Ok(Sighting::Absent);
         }
         if self.lives(run)? {
-            return self.running(&folder);
+            return Self::running(&folder);
         }
         // It may have ended between the two looks; what it left counts, and nothing else.
         Self::ended(&folder)

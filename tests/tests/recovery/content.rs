@@ -32,7 +32,9 @@ pub(crate) async fn make(client: &Client, namespace: &str, first: usize, count: 
     for number in first..first + count {
         let labels = json!({ "made-by": "the-test", "number": number.to_string() });
         // Text that does not shrink, so that a backup takes a moment.
-        let text: String = (0..12_000).map(|n| char::from(b'a' + ((n * 7 + number * n + n / 11) % 26) as u8)).collect();
+        let text: String = (0..12_000)
+            .map(|n| char::from(b"abcdefghijklmnopqrstuvwxyz"[(n * 7 + number * n + n / 11) % 26]))
+            .collect();
         let (kind, group, body) = match number % 10 {
             0..=6 => (
                 "ConfigMap",

@@ -161,17 +161,17 @@ impl Ground {
         let report = self.run_folder(backup).await?.join("report.json");
         Ok(std::fs::metadata(report).is_ok_and(|meta| meta.len() > 0))
     }
+}
 
-    pub(crate) fn is_alive(&self, pid: i32) -> bool {
-        std::path::Path::new(&format!("/proc/{pid}")).exists()
-    }
+pub(crate) fn is_alive(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
 
-    /// Ends a worker like a power cut. It was started by this test's own operator a moment ago.
-    pub(crate) fn kill(&self, pid: i32) -> Result<()> {
-        let pid = Pid::from_raw(pid).context("a process id")?;
-        match kill_process(pid, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// Ends a worker like a power cut. It was started by this test's own operator a moment ago.
+pub(crate) fn kill(pid: i32) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("a process id")?;
+    match kill_process(pid, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -38,7 +38,7 @@ impl Run for Resource {
     }
 
     fn ended(&self) -> Option<&'static str> {
-        Some(phase(self)).filter(|phase| phase.is_terminal()).map(|phase| phase.as_str())
+        Some(phase(self)).filter(|phase| phase.is_terminal()).map(BackupPhase::as_str)
     }
 
     fn is_cancelled(&self) -> bool {
