@@ -98,6 +98,7 @@ fn hub(ground: &Ground) -> Vec<(&'static str, Vec<Case>)> {
         ("definition of backups", definitions_recovery::backups()),
         ("definition of restores", definitions_recovery::restores()),
         ("definition of drills", definitions_recovery::drills()),
+        ("policy on recovery", definitions_recovery::authors()),
         ("policy on approvals", hub_approvals::approvals(ground)),
         ("policy on requests, authors", hub_requests::authors()),
         ("policy on requests, steps", hub_requests::steps()),

@@ -10,7 +10,7 @@ use zhengyun_domain::delivery::Desired;
 
 use super::object::stamped;
 use crate::site::SiteError;
-use crate::site::call::{Collection, Failure, Write, is_not_served, lacks_rights, said};
+use crate::site::call::{Collection, Failure, Write, is_not_served, said};
 use crate::site::link::SiteLink;
 
 /// Objects that are tried at a time.
@@ -43,12 +43,6 @@ async fn tried(link: &SiteLink, index: usize, object: &Desired, epoch: i64) -> R
         Err(Failure::Answer(status)) if status.reason == "Conflict" => {
             Err(SiteError::Changed { site: link.name().to_owned(), what: format!("dry run of {}", entry.name) })
         }
-        // Rights that are missing are the site's affair: nobody could correct the order for it.
-        Err(Failure::Answer(status)) if lacks_rights(&status) => Err(SiteError::Refused {
-            site: link.name().to_owned(),
-            what: format!("dry run of {} {}", entry.kind, entry.name),
-            cause: format!("{}; install the rights of deploy/site there", said(&status)),
-        }),
         Err(Failure::Answer(status)) => Ok(findings(link.name(), index, object, &status)),
         Err(Failure::Site(error)) => Err(error),
     }
