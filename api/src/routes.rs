@@ -5,7 +5,6 @@ mod departments;
 mod grants;
 mod me;
 mod quotas;
-mod recovery;
 mod requests;
 mod sites;
 mod systems;
@@ -28,5 +27,4 @@ pub(crate) fn all() -> OpenApiRouter<AppState> {
         .merge(systems::routes())
         .merge(requests::routes())
         .merge(grants::routes())
-        .merge(recovery::routes())
 }

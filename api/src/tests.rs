@@ -4,7 +4,6 @@ mod door;
 mod fuzz;
 mod limits;
 mod own_writes;
-mod recovery;
 mod serving;
 mod sight;
 mod writing;
