@@ -21,6 +21,7 @@ use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 use self::prepare::Prepared;
 pub(crate) use self::prepare::plan_of;
 use super::Context;
+use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach, run_id};
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
@@ -74,11 +75,11 @@ async fn pending(context: &Context, api: &Api<SystemBackup>, backup: &SystemBack
     }
     match prepare::prepare(context, backup) {
         Ok(_) => moved(context, api, backup, Event::Accepted, None).await,
-        Err(prepare::Refusal::Waits(message)) => {
+        Err(Refusal::Waits(message)) => {
             let status = report::waits(backup, Reason::StoreNotReady, &message, false, now);
             written(api, backup, &status, Action::requeue(LATER)).await
         }
-        Err(prepare::Refusal::Final(fault)) => moved(context, api, backup, Event::Refused, Some(fault)).await,
+        Err(Refusal::Final(fault)) => moved(context, api, backup, Event::Refused, Some(fault)).await,
     }
 }
 
@@ -95,8 +96,8 @@ async fn reserving(
     }
     let prepared = match prepare::prepare(context, backup) {
         Ok(prepared) => prepared,
-        Err(prepare::Refusal::Final(fault)) => return moved(context, api, backup, Event::Refused, Some(fault)).await,
-        Err(prepare::Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
+        Err(Refusal::Final(fault)) => return moved(context, api, backup, Event::Refused, Some(fault)).await,
+        Err(Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
     };
     if let Err(message) = ready(context, recovery, &prepared).await? {
         return waits(context, api, backup, &message).await;
@@ -106,7 +107,7 @@ async fn reserving(
         phase = step(phase, event).map_err(defect)?;
     }
     let mut status = report::moved(backup, phase, None, context.clock.now());
-    report::intend(&mut status, &prepared.store, &prepared.others);
+    report::intend(&mut status, &prepared.repository.store, &prepared.others);
     written(api, backup, &status, Action::await_change()).await
 }
 
@@ -121,14 +122,17 @@ async fn ready(
     recovery: &Recovery,
     prepared: &Prepared,
 ) -> Result<Result<(), String>, ReconcileError> {
-    let folder = match recovery.place(&prepared.folder) {
+    let folder = match recovery.place(&prepared.repository.folder) {
         Ok(folder) => folder,
         Err(message) => return Ok(Err(message)),
     };
-    if super::store::standing(context, &prepared.store, &folder, &prepared.department).await?.is_none() {
+    if super::store::standing(context, &prepared.repository.store, &folder, &prepared.repository.department)
+        .await?
+        .is_none()
+    {
         return Ok(Err(format!(
             "the repository of department {} in store {} is being made; see `kubectl get backupstore {} -o wide` if it takes long",
-            prepared.department, prepared.store, prepared.store
+            prepared.repository.department, prepared.repository.store, prepared.repository.store
         )));
     }
     for ground in &prepared.grounds {
@@ -226,9 +230,9 @@ async fn start(
 ) -> Outcome {
     let prepared = match prepare::prepare(context, backup) {
         Ok(prepared) => prepared,
-        Err(prepare::Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
+        Err(Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
         // The grant or the plan went away under the run.
-        Err(prepare::Refusal::Final(fault)) => return moved(context, api, backup, Event::Failed, Some(fault)).await,
+        Err(Refusal::Final(fault)) => return moved(context, api, backup, Event::Failed, Some(fault)).await,
     };
     if let Err(message) = ready(context, recovery, &prepared).await? {
         return waits(context, api, backup, &message).await;

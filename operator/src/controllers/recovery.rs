@@ -1,6 +1,7 @@
 //! What the controllers of disaster recovery share: where runs are carried out, keys, the way into a site.
 
 pub mod keys;
+pub mod order;
 pub mod reach;
 pub mod unserved;
 

@@ -14,8 +14,9 @@ use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::restore::{Event, Facts, follow, step};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
-use self::prepare::{Prepared, Refusal};
+use self::prepare::Prepared;
 use super::Context;
+use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach, run_id};
 use crate::executor::RunId;
 use crate::runtime::controller::{Outcome, ReconcileError};
@@ -142,7 +143,7 @@ async fn start(
         Err(message) => return waits(context, api, restore, &message).await,
     };
     after.attempt = after.attempt.saturating_add(1);
-    after.store = Some(prepared.store);
+    after.store = Some(prepared.repository.store);
     after.started_at.get_or_insert_with(|| Time(context.clock.now()));
     let outcome = written(api, restore, &after, Action::requeue(LOOK)).await?;
     recovery.start(run, task).await?;

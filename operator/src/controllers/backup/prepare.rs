@@ -11,36 +11,19 @@ use zhengyun_domain::recovery::run::Fault;
 use super::Context;
 use crate::controllers::department_of;
 use crate::controllers::recovery::keys;
+use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
 use crate::runtime::controller::ReconcileError;
 
 /// Everything that a process must be told.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
-    pub(super) department: String,
-    /// Secret with the department's key.
-    pub(super) key: String,
+    /// Where it is written.
+    pub(super) repository: Repository,
     /// Names of sources, and where they are. All of them at one site.
     pub(super) grounds: Vec<(String, Ground)>,
-    /// Store that is written.
-    pub(super) store: String,
-    /// Its folder, as its spec names it.
-    pub(super) folder: String,
     /// Stores that should hold a copy and cannot get one yet.
     pub(super) others: Vec<String>,
-}
-
-/// Why a run is not carried out.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Something has to pass first.
-    Waits(String),
-    /// It never will be.
-    Final(Fault),
-}
-
-fn refused(reason: Reason, message: impl Into<String>) -> Refusal {
-    Refusal::Final(Fault { reason: reason.as_str().to_owned(), message: message.into(), ..Fault::default() })
 }
 
 /// The plan of a backup, if it is still the one that it was asked for with.
@@ -98,11 +81,13 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
     let folder = context.watches.stores.get(&store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
     let Some(folder) = folder else { return Err(Refusal::Waits(format!("store {store} cannot be used yet"))) };
     Ok(Prepared {
-        department: department_of(&namespace).to_owned(),
-        key: plan.spec.encryption.secret_name.clone(),
+        repository: Repository {
+            department: department_of(&namespace).to_owned(),
+            key: plan.spec.encryption.secret_name.clone(),
+            store,
+            folder,
+        },
         grounds,
-        store,
-        folder,
         others: stores.collect(),
     })
 }

@@ -21,26 +21,19 @@ pub(super) async fn task(
     backup: &SystemBackup,
     prepared: &Prepared,
 ) -> Result<Result<Task, String>, ReconcileError> {
-    let folder = match recovery.place(&prepared.folder) {
-        Ok(folder) => folder.join(&prepared.department),
-        Err(message) => return Ok(Err(message)),
-    };
-    let key = match keys::department(context, &prepared.key, &prepared.department).await? {
-        Ok(key) => key,
-        Err(message) => return Ok(Err(message)),
-    };
+    let repository = &prepared.repository;
     let capture = stage == Some(Stage::Capture);
-    let mut task = Task::of(WORKER, if capture { "backup" } else { "verify" });
-    task.option("--store", folder.display().to_string());
-    task.secret("--key-file", "department-key", key);
+    let command = if capture { "backup" } else { "verify" };
+    let mut task = match repository.task(context, recovery, WORKER, command).await? {
+        Ok(task) => task,
+        Err(message) => return Ok(Err(message)),
+    };
     if !capture {
-        let Some(known) = keys::repository(context, &prepared.store, &prepared.department).await? else {
-            return Ok(Err(format!("nothing is known of the repository in store {}", prepared.store)));
-        };
-        task.secret("--public-key-file", "public-key", known.public_key.into());
-        task.secret("--known-head-file", "known-head", known.known_head.into());
+        if let Err(message) = repository.trust(context, &mut task).await? {
+            return Ok(Err(message));
+        }
         let copies = backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default();
-        let snapshot = copies.iter().find(|copy| copy.store == prepared.store).and_then(|copy| copy.snapshot.clone());
+        let snapshot = copies.iter().find(|copy| copy.store == repository.store).and_then(|copy| copy.snapshot.clone());
         let Some(snapshot) = snapshot else { return Ok(Err("no snapshot was written".to_owned())) };
         task.option("--backup", snapshot);
         return Ok(Ok(task));

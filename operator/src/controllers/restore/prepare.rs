@@ -8,41 +8,24 @@ use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{
     BackupPhase, CopyState, ExistingPolicy, SourceOrigin, SystemBackup, SystemBackupStatus, SystemRestore,
 };
-use zhengyun_domain::recovery::run::Fault;
 
 use super::Context;
 use crate::controllers::department_of;
+use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
-use crate::controllers::recovery::{RESTORER, Recovery, keys};
+use crate::controllers::recovery::{RESTORER, Recovery};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 
 /// Everything that a process must be told.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
-    department: String,
-    /// Secret with the department's key.
-    key: String,
-    pub(super) store: String,
-    /// Folder of the store, as its spec names it.
-    folder: String,
+    /// Where it is read.
+    pub(super) repository: Repository,
     snapshot: String,
     root: String,
     source: String,
     pub(super) target: Ground,
-}
-
-/// Why a restore is not carried out.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Something has to pass first.
-    Waits(String),
-    /// It never will be.
-    Final(Fault),
-}
-
-fn refused(reason: Reason, message: impl Into<String>) -> Refusal {
-    Refusal::Final(Fault { reason: reason.as_str().to_owned(), message: message.into(), ..Fault::default() })
 }
 
 pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prepared, Refusal> {
@@ -89,11 +72,8 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
         return Err(refused(Reason::Invalid, message));
     };
     Ok(Prepared {
-        key: plan.spec.encryption.secret_name.clone(),
+        repository: Repository { key: plan.spec.encryption.secret_name.clone(), department, store, folder },
         root: status.manifest.map(|manifest| manifest.root).unwrap_or_default(),
-        department,
-        store,
-        folder,
         snapshot,
         source,
         target,
@@ -164,25 +144,17 @@ pub(super) async fn task(
     restore: &SystemRestore,
     prepared: &Prepared,
 ) -> Result<Result<Task, String>, ReconcileError> {
-    let folder = match recovery.place(&prepared.folder) {
-        Ok(folder) => folder.join(&prepared.department),
+    let repository = &prepared.repository;
+    let mut task = match repository.task(context, recovery, RESTORER, "restore").await? {
+        Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
-    let key = match keys::department(context, &prepared.key, &prepared.department).await? {
-        Ok(key) => key,
-        Err(message) => return Ok(Err(message)),
-    };
-    let Some(known) = keys::repository(context, &prepared.store, &prepared.department).await? else {
-        return Ok(Err(format!("nothing is known of the repository in store {}", prepared.store)));
-    };
-    let mut task = Task::of(RESTORER, "restore");
-    task.option("--store", folder.display().to_string());
-    task.secret("--key-file", "department-key", key);
-    task.secret("--public-key-file", "public-key", known.public_key.into());
-    task.secret("--known-head-file", "known-head", known.known_head.into());
+    if let Err(message) = repository.trust(context, &mut task).await? {
+        return Ok(Err(message));
+    }
     task.option("--snapshot", &prepared.snapshot).option("--root", &prepared.root);
     task.option("--source", &prepared.source).option("--backup", &restore.spec.backup);
-    task.option("--store-name", &prepared.store).option("--department", &prepared.department);
+    task.option("--store-name", &repository.store).option("--department", &repository.department);
     let target = &prepared.target;
     task.option("--site", &target.site).option("--grant", &target.grant).option("--grant-uid", &target.uid);
     task.option("--namespace", &target.namespace);

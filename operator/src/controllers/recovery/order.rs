@@ -1,0 +1,76 @@
+//! What the processes of backup and restore are told alike: which repository, with which keys; and why there may be none.
+
+use zhengyun_crds::Reason;
+use zhengyun_domain::recovery::run::Fault;
+
+use super::super::Context;
+use super::{Recovery, keys};
+use crate::executor::Task;
+use crate::runtime::controller::ReconcileError;
+
+/// Why a run is not carried out.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Something has to pass first.
+    Waits(String),
+    /// It never will be.
+    Final(Fault),
+}
+
+/// It never will be carried out, for this reason.
+pub fn refused(reason: Reason, message: impl Into<String>) -> Refusal {
+    Refusal::Final(Fault { reason: reason.as_str().to_owned(), message: message.into(), ..Fault::default() })
+}
+
+/// The repository of a department in a store.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Department.
+    pub department: String,
+    /// Secret with the department's key.
+    pub key: String,
+    /// Store.
+    pub store: String,
+    /// Folder of the store, as its spec names it.
+    pub folder: String,
+}
+
+impl Repository {
+    /// A task on the repository, with the key that opens it; or what it waits for.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub async fn task(
+        &self,
+        context: &Context,
+        recovery: &Recovery,
+        program: &'static str,
+        command: &str,
+    ) -> Result<Result<Task, String>, ReconcileError> {
+        let folder = match recovery.place(&self.folder) {
+            Ok(folder) => folder.join(&self.department),
+            Err(message) => return Ok(Err(message)),
+        };
+        let key = match keys::department(context, &self.key, &self.department).await? {
+            Ok(key) => key,
+            Err(message) => return Ok(Err(message)),
+        };
+        let mut task = Task::of(program, command);
+        task.option("--store", folder.display().to_string());
+        task.secret("--key-file", "department-key", key);
+        Ok(Ok(task))
+    }
+
+    /// Adds what was known of the repository before: who signs it, and the last head of its chain; or says what is missing.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub async fn trust(&self, context: &Context, task: &mut Task) -> Result<Result<(), String>, ReconcileError> {
+        let Some(known) = keys::repository(context, &self.store, &self.department).await? else {
+            return Ok(Err(format!("nothing is known of the repository in store {}", self.store)));
+        };
+        task.secret("--public-key-file", "public-key", known.public_key.into());
+        task.secret("--known-head-file", "known-head", known.known_head.into());
+        Ok(Ok(()))
+    }
+}
