@@ -17,3 +17,5 @@ pub mod restore;
 pub mod retention;
 pub mod run;
 pub mod schedule;
+#[cfg(test)]
+mod walk;

@@ -71,10 +71,11 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     let start = due.and_then(|due| due.run).filter(|_| busy.is_none()).map(|run| scheduled(facts.plan, run.at));
 
     let independence = outlook.map(|o| o.independence.clone()).unwrap_or_default();
-    let copies = copies(facts, &before);
-    let evidence: Vec<CopyEvidence> = spec.copies.iter().map(|copy| evidence(facts, &copy.store, &copies)).collect();
+    let seen: Vec<Seen<'_>> = spec.copies.iter().map(|copy| see(facts, &copy.store, &before)).collect();
+    let copies = seen.iter().map(|seen| shown(facts, seen)).collect();
+    let evidence: Vec<CopyEvidence> = seen.iter().map(|seen| seen.evidence.clone()).collect();
     let judgement = objective(spec).map(|objective| judge(&evidence, objective, now));
-    let evaluation = evaluate(facts.table, spec.level, &measured(facts, &evidence, &independence, now));
+    let evaluation = evaluate(facts.table, spec.level, &measured(facts, &seen, &evidence, &independence, now));
     let (elements, unmet) = evaluation.to_status();
 
     let last_due = start.as_ref().and_then(|backup| backup.spec.due.clone()).or_else(|| before.last_due.clone());
@@ -161,35 +162,45 @@ fn points<'a>(facts: &Facts<'a>, store: &str) -> Vec<(&'a SystemBackup, RestoreP
     points
 }
 
-fn copies(facts: &Facts<'_>, before: &RecoveryPlanStatus) -> Vec<CopyStatus> {
-    let status = |store: &str| {
-        let known = before.copies.iter().find(|copy| copy.store == store);
-        let points = points(facts, store);
-        let last = points.last();
-        let name = last.map(|(backup, _)| backup.name_any());
-        // Measured once, when the point was verified: it does not change when the one before it is deleted.
-        let measured = known.filter(|known| known.last_good.is_some() && known.last_good == name);
-        let rpo = measured.and_then(|known| known.rpo.clone()).or_else(|| {
-            let before = points.len().checked_sub(2).and_then(|at| points.get(at));
-            window(before.map(|(_, point)| *point), last?.1).map(duration::print)
-        });
-        let drill = last_drill(facts, store);
-        let bytes = facts.backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
-        CopyStatus {
-            store: store.to_owned(),
-            last_good: name,
-            captured_at: last.map(|(_, point)| Time(point.captured_at)),
-            verified_at: last.map(|(_, point)| Time(point.verified_at)),
-            rpo,
-            rto: drill.and_then(|d| d.rto).map(duration::print),
-            drilled_at: drill.map(|d| Time(d.finished_at)),
-            escrow_fingerprint: facts.escrow.get(store).cloned(),
-            bytes: bytes
-                .filter(|copy| copy.store == store && matches!(copy.state, CopyState::Stored | CopyState::Verified))
-                .fold(0_i64, |sum, copy| sum.saturating_add(copy.bytes_added)),
-        }
-    };
-    facts.plan.spec.copies.iter().map(|copy| status(&copy.store)).collect()
+/// What backups and drills say of the copies in one store.
+struct Seen<'a> {
+    points: Vec<(&'a SystemBackup, RestorePoint)>,
+    evidence: CopyEvidence,
+}
+
+fn see<'a>(facts: &Facts<'a>, store: &str, before: &RecoveryPlanStatus) -> Seen<'a> {
+    let points = points(facts, store);
+    let last = points.last();
+    // Measured once, when the point was verified: it does not change when the one before it is deleted.
+    let known = before.copies.iter().find(|copy| copy.store == store);
+    let measured =
+        known.filter(|known| known.last_good.is_some() && known.last_good == last.map(|(b, _)| b.name_any()));
+    let measured = measured.and_then(|known| known.rpo.as_ref()).and_then(|rpo| duration::parse("rpo", rpo).ok());
+    let window = measured.or_else(|| {
+        let before = points.len().checked_sub(2).and_then(|at| points.get(at));
+        window(before.map(|(_, point)| *point), last?.1)
+    });
+    let last = last.map(|(_, point)| *point);
+    let evidence = CopyEvidence { store: store.to_owned(), last, window, drill: last_drill(facts, store) };
+    Seen { points, evidence }
+}
+
+fn shown(facts: &Facts<'_>, seen: &Seen<'_>) -> CopyStatus {
+    let CopyEvidence { store, last, window, drill } = &seen.evidence;
+    let copies = facts.backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
+    CopyStatus {
+        store: store.clone(),
+        last_good: seen.points.last().map(|(backup, _)| backup.name_any()),
+        captured_at: last.map(|point| Time(point.captured_at)),
+        verified_at: last.map(|point| Time(point.verified_at)),
+        rpo: window.map(duration::print),
+        rto: drill.and_then(|d| d.rto).map(duration::print),
+        drilled_at: drill.map(|d| Time(d.finished_at)),
+        escrow_fingerprint: facts.escrow.get(store).cloned(),
+        bytes: copies
+            .filter(|copy| copy.store == *store && matches!(copy.state, CopyState::Stored | CopyState::Verified))
+            .fold(0_i64, |sum, copy| sum.saturating_add(copy.bytes_added)),
+    }
 }
 
 /// The last drill of a copy that says something: it passed or it failed.
@@ -204,23 +215,19 @@ fn last_drill(facts: &Facts<'_>, store: &str) -> Option<DrillResult> {
     results.max_by_key(|result| result.finished_at)
 }
 
-fn evidence(facts: &Facts<'_>, store: &str, copies: &[CopyStatus]) -> CopyEvidence {
-    let shown = copies.iter().find(|copy| copy.store == store);
-    CopyEvidence {
-        store: store.to_owned(),
-        last: points(facts, store).last().map(|(_, point)| *point),
-        window: shown.and_then(|c| c.rpo.as_ref()).and_then(|rpo| duration::parse("rpo", rpo).ok()),
-        drill: last_drill(facts, store),
-    }
-}
-
-fn measured(facts: &Facts<'_>, copies: &[CopyEvidence], independence: &Independence, now: Timestamp) -> Evidence {
+fn measured(
+    facts: &Facts<'_>,
+    seen: &[Seen<'_>],
+    copies: &[CopyEvidence],
+    independence: &Independence,
+    now: Timestamp,
+) -> Evidence {
     let alone = |store: &str| independence.copies.iter().any(|c| c.store == store && c.bound_to.is_none());
     let today = |at: Timestamp| now.duration_since(at) <= DAY && at <= now;
-    let transfers = copies
+    let transfers = seen
         .iter()
-        .filter(|copy| alone(&copy.store))
-        .map(|copy| points(facts, &copy.store).iter().filter(|(_, point)| today(point.verified_at)).count())
+        .filter(|copy| alone(&copy.evidence.store))
+        .map(|copy| copy.points.iter().filter(|(_, point)| today(point.verified_at)).count())
         .max();
     let zone = schedule::zone(&facts.plan.spec.schedule.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     Evidence::of(

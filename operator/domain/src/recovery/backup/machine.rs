@@ -108,6 +108,7 @@ mod tests {
     use zhengyun_crds::recovery::BackupPhase as P;
 
     use super::{Event as E, step};
+    use crate::recovery::walk;
 
     /// Every state beside every event: the legal ones are these and no others.
     #[test]
@@ -147,45 +148,27 @@ mod tests {
         }
     }
 
-    /// Phases from which a phase can be reached without a given event.
-    fn reachable_without(banned: E) -> BTreeSet<P> {
-        let mut seen = BTreeSet::from([P::Pending]);
-        let mut open = vec![P::Pending];
-        while let Some(phase) = open.pop() {
-            for event in E::ALL.into_iter().filter(|event| *event != banned) {
-                if let Ok(next) = step(phase, event)
-                    && seen.insert(next)
-                {
-                    open.push(next);
-                }
-            }
-        }
-        seen
+    fn reachable(from: P, banned: Option<E>) -> BTreeSet<P> {
+        walk::reachable(from, &E::ALL, banned, |phase, event| step(phase, event).ok())
     }
 
     /// No way leads to `Completed` past any of the things that make a backup good.
     #[test]
     fn nothing_completes_unless_everything_was_done() {
         for needed in [E::Reserved, E::Quiesced, E::Captured, E::Resumed, E::Sealed, E::Replicated, E::VerifiedWhole] {
-            assert!(!reachable_without(needed).contains(&P::Completed), "completed without {needed:?}");
+            assert!(!reachable(P::Pending, Some(needed)).contains(&P::Completed), "completed without {needed:?}");
         }
-        assert!(!reachable_without(E::Sealed).contains(&P::Incomplete), "a backup that was not sealed stands");
+        assert!(
+            !reachable(P::Pending, Some(E::Sealed)).contains(&P::Incomplete),
+            "a backup that was not sealed stands"
+        );
     }
 
     /// Whatever was begun is cleared away before it counts as failed or cancelled, and every run can end.
     #[test]
     fn every_run_can_end() {
         for phase in P::ALL.iter().copied().filter(|phase| !phase.is_terminal()) {
-            let mut seen = BTreeSet::from([phase]);
-            let mut open = vec![phase];
-            while let Some(at) = open.pop() {
-                for next in E::ALL.into_iter().filter_map(|event| step(at, event).ok()) {
-                    if seen.insert(next) {
-                        open.push(next);
-                    }
-                }
-            }
-            assert!(seen.iter().any(|phase| phase.is_terminal()), "{phase} never ends");
+            assert!(reachable(phase, None).iter().any(|phase| phase.is_terminal()), "{phase} never ends");
         }
         for phase in [P::Quiescing, P::Capturing, P::Resuming, P::Sealing, P::Replicating, P::Verifying] {
             for event in E::ALL {

@@ -89,6 +89,7 @@ mod tests {
     use zhengyun_crds::recovery::RestorePhase as P;
 
     use super::{Event as E, step};
+    use crate::recovery::walk;
 
     /// Every state beside every event: the legal ones are these and no others.
     #[test]
@@ -122,18 +123,7 @@ mod tests {
     }
 
     fn reachable(from: P, banned: Option<E>) -> BTreeSet<P> {
-        let mut seen = BTreeSet::from([from]);
-        let mut open = vec![from];
-        while let Some(phase) = open.pop() {
-            for event in E::ALL.into_iter().filter(|event| Some(*event) != banned) {
-                if let Ok(next) = step(phase, event)
-                    && seen.insert(next)
-                {
-                    open.push(next);
-                }
-            }
-        }
-        seen
+        walk::reachable(from, &E::ALL, banned, |phase, event| step(phase, event).ok())
     }
 
     #[test]
