@@ -50,6 +50,7 @@ const MENDED: &[(&str, &str)] = &[
     ("a revocation was refused because of what the grant had been", "hasty@1+watch:4:Gone"),
     ("a conflict of something else was taken for a refusal of the object", "many-things@1+call:92:Conflict"),
     ("an order was refused because a watch was late", "bad-object@1+watch:4:Late"),
+    ("an order was refused because rights at the site were missing for a moment", "hasty@1+call:88:Forbidden"),
     ("an approval that counted was not told so when its answer stayed away", "unfit@1+call:89:Silence"),
 ];
 

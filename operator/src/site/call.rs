@@ -69,6 +69,12 @@ pub(super) fn is_not_served(status: &Status) -> bool {
     status.code == 404 && status.details.as_ref().is_none_or(|d| d.name.is_empty())
 }
 
+/// Whether the site refuses whoever asks and not what is asked: the sentence that every API server has for missing rights (RBAC).
+/// Admission refuses with 403 as well, and means the object.
+pub(super) fn lacks_rights(status: &Status) -> bool {
+    status.code == 403 && status.message.contains("User \"") && status.message.contains("\" cannot ")
+}
+
 /// Objects of one kind at the site, in one namespace or in all.
 #[derive(Clone, Debug)]
 pub(super) struct Collection {

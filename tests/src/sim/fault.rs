@@ -314,7 +314,11 @@ impl Line {
                 Ok(refusal(503, "ServiceUnavailable", "the server is currently unable to handle the request"))
             }
             Some(Trouble::Unauthorized) => Ok(refusal(401, "Unauthorized", "Unauthorized")),
-            Some(Trouble::Forbidden) => Ok(refusal(403, "Forbidden", "forbidden: rights are being set up")),
+            Some(Trouble::Forbidden) => Ok(refusal(
+                403,
+                "Forbidden",
+                "forbidden: User \"simulated\" cannot do this while rights are being set up",
+            )),
         };
         if crash == Some(Moment::After) {
             gate.over(&life, false);

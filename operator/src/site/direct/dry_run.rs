@@ -1,5 +1,7 @@
 //! Trying objects at the site before anything is charged.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use kube::core::Status;
 use serde_json::{Value, json};
@@ -10,11 +12,15 @@ use zhengyun_domain::delivery::Desired;
 
 use super::object::stamped;
 use crate::site::SiteError;
-use crate::site::call::{Collection, Failure, Write, is_not_served, said};
+use crate::site::call::{Collection, Failure, Write, is_not_served, lacks_rights, said};
 use crate::site::link::SiteLink;
 
 /// Objects that are tried at a time.
 const AT_A_TIME: usize = 8;
+
+/// Pauses before missing rights are taken for the answer. While rights are installed or renewed at a site, it refuses for a moment what it grants
+/// a second later; nobody could correct the order for that. A kind that the operator may never create is still refused, after these.
+const RIGHTS_SETTLE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 pub(super) async fn dry_run(link: &SiteLink, objects: &[Desired]) -> Result<Vec<Finding>, SiteError> {
     let epoch = link.permit()?;
@@ -35,16 +41,23 @@ async fn tried(link: &SiteLink, index: usize, object: &Desired, epoch: i64) -> R
         metadata.insert("namespace".to_owned(), json!(marks::DRY_RUN_NAMESPACE));
     }
     let place = Collection::of(&entry.group, &entry.version, &entry.kind, &entry.plural, marks::DRY_RUN_NAMESPACE);
-    match link.create(&place, &entry.name, &body, Write::Try).await {
-        Ok(_) => Ok(Vec::new()),
-        // Everything was checked before the name was found to be taken; nothing is ever stored there.
-        Err(Failure::Answer(status)) if status.reason == "AlreadyExists" => Ok(Vec::new()),
-        // Something else changed while it was tried, such as the use of a quota there: that is no word about the object.
-        Err(Failure::Answer(status)) if status.reason == "Conflict" => {
-            Err(SiteError::Changed { site: link.name().to_owned(), what: format!("dry run of {}", entry.name) })
+    let mut pauses = RIGHTS_SETTLE.iter();
+    loop {
+        match link.create(&place, &entry.name, &body, Write::Try).await {
+            Ok(_) => return Ok(Vec::new()),
+            // Everything was checked before the name was found to be taken; nothing is ever stored there.
+            Err(Failure::Answer(status)) if status.reason == "AlreadyExists" => return Ok(Vec::new()),
+            // Something else changed while it was tried, such as the use of a quota there: that is no word about the object.
+            Err(Failure::Answer(status)) if status.reason == "Conflict" => {
+                let what = format!("dry run of {}", entry.name);
+                return Err(SiteError::Changed { site: link.name().to_owned(), what });
+            }
+            Err(Failure::Answer(status)) => match pauses.next().filter(|_| lacks_rights(&status)) {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None => return Ok(findings(link.name(), index, object, &status)),
+            },
+            Err(Failure::Site(error)) => return Err(error),
         }
-        Err(Failure::Answer(status)) => Ok(findings(link.name(), index, object, &status)),
-        Err(Failure::Site(error)) => Err(error),
     }
 }
 
@@ -60,6 +73,15 @@ fn findings(site: &str, index: usize, object: &Desired, status: &Status) -> Vec<
         let message = format!(
             "site {site} does not have the kind {kind} ({}/{}); choose another site, or have its operator installed there",
             object.entry.group, object.entry.version
+        );
+        return vec![finding("", message)];
+    }
+    if lacks_rights(status) {
+        let message = format!(
+            "site {site} gives the operator no right to create the kind {kind} ({}/{}): {}; have the rights of deploy/site installed there, or the item corrected",
+            object.entry.group,
+            object.entry.version,
+            said(status)
         );
         return vec![finding("", message)];
     }
