@@ -17,6 +17,7 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use zhengyun_crds::recovery::{BackupStore, RecoveryPlan, SystemBackup, SystemRestore};
 use zhengyun_crds::{
     Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
     ResourceRequest, Site,
@@ -45,6 +46,7 @@ macro_rules! cached {
 cached! {
     Department = "departments", DepartmentQuota = "departmentquotas", Site = "sites", CatalogItem = "catalogitems",
     InformationSystem = "informationsystems", ApprovalPolicy = "approvalpolicies", Ledger = "ledgers", RoleBinding = "rolebindings",
+    BackupStore = "backupstores", RecoveryPlan = "recoveryplans", SystemBackup = "systembackups", SystemRestore = "systemrestores",
 }
 
 impl Cached for ResourceRequest {
@@ -175,6 +177,18 @@ impl Written for ResourceRequest {
     }
 }
 
+impl Written for SystemBackup {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.backups.catch_up(&self.metadata)
+    }
+}
+
+impl Written for SystemRestore {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.restores.catch_up(&self.metadata)
+    }
+}
+
 impl Written for Approval {
     /// No answer is made of approvals: what came of one stands in its request, where the operator writes it.
     fn shown(&self, _: &Caches) -> impl Future<Output = ()> + Send {
@@ -228,6 +242,14 @@ caches! {
     grants: ResourceGrant,
     /// The books of the sites, for the effect of a draft.
     ledgers: Ledger,
+    /// Repositories for backups.
+    stores: BackupStore,
+    /// What is protected.
+    plans: RecoveryPlan,
+    /// Runs of plans.
+    backups: SystemBackup,
+    /// Backups that are brought back.
+    restores: SystemRestore,
     /// Where a caller may have a role.
     bindings: RoleBinding,
 }

@@ -29,7 +29,7 @@ const DESCRIPTION: &str = "Departments ask for cloud resources, approvers decide
     Corrections and decisions need `If-Match` with the ETag of the request that was read: an approver approves the order they saw.\n\n\
     Lists: `limit` up to 500; give `nextPageToken` back as `pageToken` to read on.";
 
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("document", "The description of this interface."),
     ("me", "Who the caller is and what the caller may do."),
     ("departments", "The tenancy tree (部门)."),
@@ -39,6 +39,7 @@ const TAGS: [(&str, &str); 9] = [
     ("systems", "Information systems that resources are for (政务信息系统)."),
     ("requests", "Change orders, from draft to result (资源申请单)."),
     ("grants", "What departments hold (资源授予)."),
+    ("recovery", "Backups of information systems, and bringing them back (灾备)."),
 ];
 
 /// Every route with its description.
@@ -259,6 +260,18 @@ mod tests {
             "get /api/v1/grants",
             "get /api/v1/departments/{department}/grants/{name}",
             "post /api/v1/departments/{department}/grants/{name}/revocation",
+            "get /api/v1/backup-stores",
+            "get /api/v1/backup-stores/{name}",
+            "get /api/v1/recovery-plans",
+            "get /api/v1/departments/{department}/recovery-plans/{name}",
+            "get /api/v1/backups",
+            "post /api/v1/departments/{department}/backups",
+            "get /api/v1/departments/{department}/backups/{name}",
+            "post /api/v1/departments/{department}/backups/{name}/cancellation",
+            "get /api/v1/restores",
+            "post /api/v1/departments/{department}/restores",
+            "get /api/v1/departments/{department}/restores/{name}",
+            "post /api/v1/departments/{department}/restores/{name}/cancellation",
             "get /api/v1/openapi.json",
         ] {
             assert!(routes.contains(route), "{route} is missing among {routes:?}");

@@ -5,6 +5,7 @@ mod departments;
 mod grants;
 mod me;
 mod quotas;
+mod recovery;
 mod requests;
 mod sites;
 mod systems;
@@ -27,4 +28,5 @@ pub(crate) fn all() -> OpenApiRouter<AppState> {
         .merge(systems::routes())
         .merge(requests::routes())
         .merge(grants::routes())
+        .merge(recovery::routes())
 }

@@ -4,6 +4,7 @@ mod door;
 mod fuzz;
 mod limits;
 mod own_writes;
+mod recovery;
 mod serving;
 mod sight;
 mod writing;

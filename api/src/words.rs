@@ -8,6 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 use zhengyun_crds::department::{DepartmentRole, RoleScope, SubjectKind};
 use zhengyun_crds::grant::{GrantClass, RevokeStep};
 use zhengyun_crds::quota::UnlistedChildren;
+use zhengyun_crds::recovery::{
+    BackupPhase, BackupTrigger, Basis, Consistency, CopyState, Edition, Element, ExistingPolicy, RestoreMode,
+    RestorePhase,
+};
 use zhengyun_crds::request::{Action, Disposition};
 use zhengyun_crds::site::{Architecture, NetworkZone};
 use zhengyun_crds::system::DataClass;
@@ -40,15 +44,25 @@ macro_rules! words {
 words! {
     ActionWord: Action, "What an order asks for.";
     ArchitectureWord: Architecture, "CPU architecture.";
+    BackupPhaseWord: BackupPhase, "Where a backup stands.";
+    BackupTriggerWord: BackupTrigger, "Why a backup was made.";
+    BasisWord: Basis, "What a judgement on an element rests on.";
     ConditionStatusWord: zhengyun_crds::ConditionStatus, "Whether a condition holds.";
+    ConsistencyWord: Consistency, "What may be said about the moment that a captured source shows.";
+    CopyStateWord: CopyState, "What is known of a copy.";
     DataClassWord: DataClass, "Class of the data that a system holds.";
     DepartmentRoleWord: DepartmentRole, "What a person may do for a department.";
     DispositionWord: Disposition, "What happens to data when a grant is revoked.";
+    EditionWord: Edition, "Edition of GB/T 20988.";
+    ElementWord: Element, "Element of disaster recovery (灾难恢复资源要素).";
+    ExistingPolicyWord: ExistingPolicy, "What becomes of objects that are there already and differ.";
     GrantClassWord: GrantClass, "How long a grant is meant to live.";
     GrantPhaseWord: zhengyun_crds::GrantPhase, "Where a grant stands.";
     LevelWord: zhengyun_crds::Level, "Administrative level.";
     NetworkZoneWord: NetworkZone, "Network zone of a government system.";
     RequestPhaseWord: zhengyun_crds::RequestPhase, "Where a request stands.";
+    RestoreModeWord: RestoreMode, "What a restore does.";
+    RestorePhaseWord: RestorePhase, "Where a restore stands.";
     RevokeStepWord: RevokeStep, "Step of a revocation.";
     RoleScopeWord: RoleScope, "How far down the tree a role reaches.";
     SubjectKindWord: SubjectKind, "Person or group.";

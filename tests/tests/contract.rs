@@ -28,6 +28,8 @@ mod lists;
 mod own_writes;
 #[path = "contract/problem.rs"]
 mod problem;
+#[path = "contract/recovery.rs"]
+mod recovery;
 #[path = "contract/routes.rs"]
 mod routes;
 #[path = "contract/seen.rs"]

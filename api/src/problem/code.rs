@@ -97,6 +97,9 @@ codes! {
     /// The request has come to its end.
     RequestClosed = "request-closed", CONFLICT, "申请单已办结" / "Request closed",
         "如仍有需要，请新建申请单。" / "Write a new request if it is still needed.";
+    /// A backup, restore or drill that ended.
+    RunEnded = "run-ended", CONFLICT, "任务已结束" / "Run ended",
+        "如仍有需要，请新建一次。" / "Ask for another one if it is still needed.";
     /// There is no delivery to confirm.
     NothingToConfirm = "nothing-to-confirm", CONFLICT, "没有待确认的交付" / "Nothing to confirm",
         "请在资源交付后确认。" / "Confirm once the resources are delivered.";

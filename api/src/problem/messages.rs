@@ -21,6 +21,14 @@ pub(crate) enum Noun {
     Approval,
     /// 资源授予
     Grant,
+    /// 备份存储库
+    BackupStore,
+    /// 灾备方案
+    RecoveryPlan,
+    /// 系统备份
+    Backup,
+    /// 系统恢复
+    Restore,
 }
 
 impl Noun {
@@ -34,6 +42,10 @@ impl Noun {
             Self::Request => "申请单",
             Self::Approval => "审批意见",
             Self::Grant => "资源授予",
+            Self::BackupStore => "备份存储库",
+            Self::RecoveryPlan => "灾备方案",
+            Self::Backup => "系统备份",
+            Self::Restore => "系统恢复",
         }
     }
 
@@ -47,6 +59,10 @@ impl Noun {
             Self::Request => "request",
             Self::Approval => "approval",
             Self::Grant => "grant",
+            Self::BackupStore => "backup store",
+            Self::RecoveryPlan => "recovery plan",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
         }
     }
 }
@@ -277,6 +293,17 @@ impl Problem {
             Text::new(
                 format!("资源授予 {name} 当前状态为 {phase}，不能再次撤销。"),
                 format!("The grant {name} is {phase} and cannot be revoked again."),
+            ),
+        )
+    }
+
+    /// The run came to its end before.
+    pub(crate) fn run_ended(noun: Noun, name: &str, phase: &str) -> Self {
+        Self::new(
+            Code::RunEnded,
+            Text::new(
+                format!("{} {name} 已结束，状态为 {phase}，不能再取消。", noun.zh()),
+                format!("The {} {name} ended as {phase} and cannot be cancelled any more.", noun.en()),
             ),
         )
     }

@@ -148,7 +148,11 @@ impl FakeHub {
 
     fn patch(&self, at: &str, patch: &Value, dry_run: bool) -> (StatusCode, Value) {
         let Some(mut object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
-        if object["metadata"]["resourceVersion"] != patch["metadata"]["resourceVersion"] {
+        let moved = |field: &str| {
+            let seen = &patch["metadata"][field];
+            !seen.is_null() && *seen != object["metadata"][field]
+        };
+        if moved("resourceVersion") || moved("uid") {
             return refusal(409, "Conflict", "the object has been modified");
         }
         merge(&mut object, patch);

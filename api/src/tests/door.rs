@@ -4,6 +4,7 @@ use axum::body::Body;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::recovery::a_plan;
 use crate::openapi::document;
 use crate::testing::{Answered, Door, FakeHub, a_request, request};
 
@@ -54,7 +55,7 @@ async fn every_route_refuses_the_anonymous_and_the_unknown() {
 
 #[tokio::test]
 async fn every_route_hides_a_department_from_those_without_a_role_there() {
-    let hub = FakeHub::with(vec![serde_json::to_value(a_request("finance", "x")).unwrap()]);
+    let hub = FakeHub::with(vec![serde_json::to_value(a_request("finance", "x")).unwrap(), a_plan()]);
     // As the real hub answers whoever may do nothing in a namespace.
     let forbidden = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
     *hub.refuse.lock().unwrap() = Some(forbidden);
@@ -66,8 +67,12 @@ async fn every_route_hides_a_department_from_those_without_a_role_there() {
         if !about_finance || reads_from_hub || path.ends_with("/revocation") {
             continue;
         }
-        let order = json!({"name": "n", "order": a_request("finance", "x").spec.order});
-        let answer = door.write(method, "token-zhou", &path, Some("\"x\""), &order).await;
+        let body = match path.rsplit('/').next() {
+            Some("backups") => json!({"name": "n", "plan": "nightly"}),
+            Some("restores") => json!({"name": "n", "backup": "x", "mode": "Plan"}),
+            _ => json!({"name": "n", "order": a_request("finance", "x").spec.order}),
+        };
+        let answer = door.write(method, "token-zhou", &path, Some("\"x\""), &body).await;
         is_problem(&answer, StatusCode::NOT_FOUND, "not-found");
     }
 }

@@ -271,6 +271,6 @@ pub(crate) fn authors() -> Vec<Case> {
     let manual = create(by(backup("admission-author"), "zhengyun:schedule"));
     cases.push(no(OPERATOR, "asks for a backup out of turn", manual, "a person asks for a backup with Manual"));
     let restored = create(by(restore("admission-author"), "zhengyun:schedule"));
-    cases.push(no(OPERATOR, "asks for a restore", restored, "cannot create resource \"systemrestores\""));
+    cases.push(no(OPERATOR, "asks for a restore", restored, "is forbidden"));
     cases
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Contract};
+use crate::recovery;
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, HEAD, Setting, TO_DECIDE, own_order};
 
 /// Twice the limit.
@@ -40,6 +41,7 @@ pub(crate) async fn that_cannot_be_taken_are_problems(contract: &Contract, setti
         unknown.is_problem(422, "invalid").points_to("/surprise");
     }
     orders(contract).await?;
+    recovery::wrong_runs_are_problems(contract).await?;
     others(contract, setting).await
 }
 
@@ -51,6 +53,7 @@ fn call<'a>(contract: &'a Contract, setting: &Setting, id: &str) -> Option<Call<
         "correctRequest" => Some(at(DRAFT).by(CLERK).seen(&setting.draft)),
         "decideRequest" => Some(at(TO_DECIDE).by(HEAD).seen(&setting.to_decide)),
         "revokeGrant" => Some(at(&setting.grant).by(CLERK)),
+        "createBackup" | "createRestore" => Some(contract.call(id, &[DEPARTMENT]).by(CLERK)),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Contract, Who};
+use crate::recovery::{BACKUP, BACKUP_TO_CANCEL, PLAN, RESTORE, RESTORE_TO_CANCEL, STORE};
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, GRANTED, HEAD, Setting, TO_DECIDE, TO_SUBMIT, TO_WITHDRAW, own_order};
 
 /// What a signed-in person of another department gets.
@@ -137,5 +138,23 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
             let body = json!({ "justification": "no longer needed" });
             write(call("revokeGrant", &[DEPARTMENT, grant]).json(&body), CLERK, 201)
         }),
+        ("listBackupStores", read(call("listBackupStores", &[]), Others::Shown)),
+        ("getBackupStore", read(call("getBackupStore", &[STORE]), Others::Shown)),
+        ("listRecoveryPlans", read(call("listRecoveryPlans", &[]), Others::Filtered)),
+        ("getRecoveryPlan", read(request("getRecoveryPlan", PLAN), Others::Hidden)),
+        ("listBackups", read(call("listBackups", &[]), Others::Filtered)),
+        ("getBackup", read(request("getBackup", BACKUP), Others::Hidden)),
+        ("createBackup", {
+            let body = json!({ "name": "contract-backup-created", "plan": PLAN });
+            write(call("createBackup", &[DEPARTMENT]).json(&body), CLERK, 201)
+        }),
+        ("cancelBackup", write(request("cancelBackup", BACKUP_TO_CANCEL), CLERK, 202)),
+        ("listRestores", read(call("listRestores", &[]), Others::Filtered)),
+        ("getRestore", read(request("getRestore", RESTORE), Others::Hidden)),
+        ("createRestore", {
+            let body = json!({ "name": "contract-restore-created", "backup": BACKUP, "mode": "Plan" });
+            write(call("createRestore", &[DEPARTMENT]).json(&body), CLERK, 201)
+        }),
+        ("cancelRestore", write(request("cancelRestore", RESTORE_TO_CANCEL), CLERK, 202)),
     ])
 }

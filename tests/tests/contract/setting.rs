@@ -9,6 +9,8 @@ use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town};
 use zhengyun_tests::world;
 
+use crate::recovery;
+
 /// The department that the cases are about.
 pub(crate) const DEPARTMENT: &str = "emergency";
 /// Its clerk.
@@ -65,6 +67,7 @@ impl Setting {
             Ok(if shown { Ok(()) } else { Err("not yet".to_owned()) })
         })
         .await?;
+        recovery::prepare(town, &grant).await?;
         Ok(Self {
             draft: clerk.etag(DEPARTMENT, DRAFT).await?,
             to_decide: clerk.etag(DEPARTMENT, TO_DECIDE).await?,

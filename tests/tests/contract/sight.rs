@@ -35,6 +35,18 @@ pub(crate) async fn lists_show_what_is_ones_own(contract: &Contract) -> Result<(
     ] {
         shows(contract, person, "listQuotas", quotas).await?;
     }
+    for (person, runs) in [
+        ("clerk-emergency", &["emergency"][..]),
+        ("head-emergency", &["emergency"]),
+        ("clerk-finance", &[]),
+        ("reviewer-hohhot", &[]),
+        ("authority-chief", &["emergency"]),
+        ("stranger", &[]),
+    ] {
+        for id in ["listRecoveryPlans", "listBackups", "listRestores"] {
+            shows(contract, person, id, runs).await?;
+        }
+    }
     for (person, systems) in [
         ("clerk-emergency", &["emergency"][..]),
         ("clerk-finance", &["finance"]),
@@ -44,7 +56,7 @@ pub(crate) async fn lists_show_what_is_ones_own(contract: &Contract) -> Result<(
         shows(contract, person, "listSystems", systems).await?;
     }
     // A filter shows no more than the caller may see.
-    for id in ["listRequests", "listGrants", "listSystems"] {
+    for id in ["listRequests", "listGrants", "listSystems", "listRecoveryPlans", "listBackups", "listRestores"] {
         let foreign = contract.call(id, &[]).by("clerk-finance").query("department=emergency").send().await?;
         foreign.is(200).check(foreign.body["items"].as_array().is_some_and(Vec::is_empty), "must be empty");
     }

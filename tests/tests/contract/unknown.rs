@@ -108,6 +108,9 @@ async fn values(contract: &Contract) -> Result<()> {
         ("listRequests", "pahse=Draft", "pahse"),
         ("listGrants", "sort=", "sort"),
         ("listGrants", "phase=Gone", "phase"),
+        ("listBackups", "phase=Done", "phase"),
+        ("listRestores", "phase=Done", "phase"),
+        ("listRecoveryPlans", "sort=size", "sort"),
         ("listDepartments", "level=Village", "level"),
         ("listDepartments", "type=Shop", "type"),
     ] {
@@ -130,10 +133,22 @@ async fn names(contract: &Contract) -> Result<()> {
         contract.call("getRequest", &[name, DRAFT]).by(CLERK).send().await?.is_problem(404, "not-found");
     }
     for name in ["nothing", "No_Name", "a%20b"] {
-        for id in ["getSite", "getCatalogItem"] {
+        for id in ["getSite", "getCatalogItem", "getBackupStore"] {
             contract.call(id, &[name]).by(CLERK).send().await?.is_problem(404, "not-found");
         }
-        for id in ["getSystem", "getRequest", "getGrant", "submitRequest", "withdrawRequest", "confirmDelivery"] {
+        for id in [
+            "getSystem",
+            "getRequest",
+            "getGrant",
+            "submitRequest",
+            "withdrawRequest",
+            "confirmDelivery",
+            "getRecoveryPlan",
+            "getBackup",
+            "cancelBackup",
+            "getRestore",
+            "cancelRestore",
+        ] {
             contract.call(id, &[DEPARTMENT, name]).by(CLERK).send().await?.is_problem(404, "not-found");
         }
     }
