@@ -6,7 +6,10 @@ use clap::{Parser, Subcommand};
 
 use crate::control::ProgressForm;
 use crate::run::backup::BackupArgs;
+use crate::run::forget::ForgetArgs;
 use crate::run::init::InitArgs;
+use crate::run::prune::PruneArgs;
+use crate::run::replicate::ReplicateArgs;
 use crate::run::restore::RestoreArgs;
 use crate::run::snapshots::SnapshotsArgs;
 use crate::run::verify::VerifyArgs;
@@ -39,6 +42,12 @@ pub enum Command {
     Init(InitArgs),
     /// Capture sources into a repository.
     Backup(BackupArgs),
+    /// Copy a backup to another repository, which stands by itself.
+    Replicate(Box<ReplicateArgs>),
+    /// Take backups out of a repository, and what unfinished runs left.
+    Forget(ForgetArgs),
+    /// Remove what no backup needs any more, days after it was marked.
+    Prune(PruneArgs),
     /// List the backups.
     Snapshots(SnapshotsArgs),
     /// Read everything and recompute the evidence.

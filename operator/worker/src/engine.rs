@@ -11,9 +11,11 @@ pub mod walk;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::backend::Held;
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::Item;
 
@@ -156,6 +158,17 @@ pub struct Finding {
     pub needed: bool,
 }
 
+/// What pruning comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Pruning {
+    /// Index files to be written and files to be deleted, in this order.
+    pub held: Held,
+    /// Packs among the deleted, and their bytes.
+    pub removed: (u64, u64),
+    /// Bytes of packs that are marked from now on.
+    pub marked: u64,
+}
+
 /// Where the digest of an unchanged file comes from: the predecessor's manifest, asked in ascending order.
 pub type Unchanged<'a> = &'a mut dyn FnMut(&Path) -> Result<Option<(u64, String)>>;
 
@@ -211,6 +224,17 @@ pub trait Engine {
 
     /// Removes snapshots; what they alone used stays until it is pruned.
     fn forget(&mut self, snapshots: &[String]) -> Result<()>;
+
+    /// Works out what no snapshot needs any more, and stores the rest of what lay in the same packs anew. No index file is written
+    /// and nothing is deleted: that is for the caller, once it is signed which index files are in force.
+    ///
+    /// A pack that is not needed is marked, and deleted by a later call once it was marked for so long.
+    fn prune(&mut self, keep_deleted: Duration) -> Result<Pruning>;
+
+    /// Copies a snapshot from another repository, without its label's batches; what is there already is not copied again.
+    fn replicate(&mut self, from: &Self, snapshot: &Snapshot) -> Result<Snapshot>
+    where
+        Self: Sized;
 
     /// Takes uploads of a killed run, which no index names, into the index, so that they are not uploaded again.
     fn adopt(&mut self) -> Result<()>;

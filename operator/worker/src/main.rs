@@ -86,6 +86,9 @@ fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<(
     match command {
         Command::Init(args) => print(&run::init::init(&args, handle, control)?),
         Command::Backup(args) => print(&run::backup::backup(&args, handle, control)?),
+        Command::Replicate(args) => print(&run::replicate::replicate(&args, handle, control)?),
+        Command::Forget(args) => print(&run::forget::forget(&args, handle, control)?),
+        Command::Prune(args) => print(&run::prune::prune(&args, handle, control)?),
         Command::Snapshots(args) => print(&run::snapshots::snapshots(&args, handle, control)?),
         Command::Verify(args) => {
             let report = run::verify::verify(&args, handle, control)?;

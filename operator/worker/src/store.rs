@@ -75,6 +75,11 @@ impl Store {
         self.directory.as_ref()
     }
 
+    /// A directory on this machine, besides this store.
+    pub fn beside(&self, directory: &std::path::Path) -> Result<Self> {
+        open::StoreArgs::directory(directory).open(open::Place::Existing, &self.runtime)
+    }
+
     fn path(&self, name: &str) -> Path {
         name.split('/').fold(self.prefix.clone(), Path::join)
     }

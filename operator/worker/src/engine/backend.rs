@@ -40,13 +40,23 @@ pub struct Backend {
     access: Access,
     control: Control,
     kept: Arc<Mutex<VecDeque<(Id, Bytes)>>>,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// Index files that would be written and files that would be deleted, by their names in the store.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Index files with their content.
+    pub written: Vec<(String, Bytes)>,
+    /// What would be deleted, in the order in which it would be.
+    pub deleted: Vec<String>,
 }
 
 impl Backend {
     /// A door to a store.
     pub fn new(store: Store, access: Access, control: Control) -> Self {
         let uploads = Uploads::new(store.clone(), control.clone());
-        Self { store, uploads, access, control, kept: Arc::default() }
+        Self { store, uploads, access, control, kept: Arc::default(), held: Arc::default() }
     }
 
     /// The store behind it.
@@ -57,6 +67,20 @@ impl Backend {
     /// Waits until everything is stored.
     pub fn settle(&self) -> Result<()> {
         self.uploads.settle()
+    }
+
+    /// From now on index files are kept back and nothing is deleted: which index files are in force must be signed in between.
+    pub fn hold(&self) {
+        *self.holding() = Some(Held::default());
+    }
+
+    /// What was kept back; from now on everything is written and deleted again.
+    pub fn let_go(&self) -> Held {
+        self.holding().take().unwrap_or_default()
+    }
+
+    fn holding(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what really happened: the library passes on a follow-up, or a warning into a log that nobody reads.
@@ -137,12 +161,20 @@ impl Backend {
         self.uploads.settle()?;
         self.may_write()?;
         let bytes: Vec<u8> = content.into_vec().concat();
+        if let (FileType::Index, Some(held)) = (kind, self.holding().as_mut()) {
+            held.written.push((name, bytes.into()));
+            return Ok(());
+        }
         self.store.put(&name, bytes.into(), Put::Replace).map(drop)
     }
 
     fn delete(&self, kind: FileType, id: &Id) -> Result<()> {
         self.uploads.settle()?;
         self.may_write()?;
+        if let Some(held) = self.holding().as_mut() {
+            held.deleted.push(name(kind, id));
+            return Ok(());
+        }
         self.store.delete(&name(kind, id))
     }
 }

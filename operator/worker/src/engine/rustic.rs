@@ -1,11 +1,13 @@
 //! The engine on the rustic library, in restic's open repository format.
 
 mod open;
+mod prune;
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustic_core::repofile::{IndexFile, IndexId, MasterKey, SnapshotFile, SnapshotId};
 use rustic_core::{
@@ -16,7 +18,9 @@ use rustic_core::{
 use super::adapter::{Feed, Record};
 use super::backend::Backend;
 use super::walk::{Readable, Walk};
-use super::{Batch, Engine, Entry, Finding, Kind, Label, Meta, Opened, Snapshot, Stored, Unchanged, check, node};
+use super::{
+    Batch, Engine, Entry, Finding, Kind, Label, Meta, Opened, Pruning, Snapshot, Stored, Unchanged, check, node,
+};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 
@@ -339,6 +343,14 @@ impl Engine for Rustic {
         let ids = snapshots.iter().map(|id| id.parse::<SnapshotId>()).collect::<RusticResult<Vec<_>>>();
         let ids = self.ask("naming snapshots", || ids)?;
         self.ask("forgetting snapshots", || repository.delete_snapshots(&ids))
+    }
+
+    fn prune(&mut self, keep_deleted: Duration) -> Result<Pruning> {
+        self.held_prune(keep_deleted)
+    }
+
+    fn replicate(&mut self, from: &Self, snapshot: &Snapshot) -> Result<Snapshot> {
+        self.copy_of(from, snapshot)
     }
 
     fn adopt(&mut self) -> Result<()> {

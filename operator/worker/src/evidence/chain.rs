@@ -3,17 +3,16 @@
 //! A link is created only if it is not there, so two writers cannot both append. The statement is signed as the very text that is
 //! stored: no reader has to write JSON the same way again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::signed::{self, broken};
 use crate::error::{Result, WorkerError};
-use crate::secret::{NEWER, PublicKey, SigningKey, sha256_hex};
+use crate::secret::{PublicKey, SigningKey, sha256_hex};
 use crate::store::{OWN, Put, Store};
 
-/// Signature and digest that are written; others are refused by name.
-const ALGORITHM: &str = "ed25519-sha256";
 /// The format that is written.
 const FORMAT: &str = "zhengyun-chain-1";
 
@@ -53,11 +52,19 @@ pub enum Event {
     },
     /// A backup was finished.
     Backup(Box<BackupStatement>),
-    /// Backups were forgotten, or unused data was removed.
+    /// Backups were forgotten. What is missing without such a link was taken away by somebody else.
     #[serde(rename_all = "camelCase")]
     Forgotten {
         /// Which snapshots.
         snapshots: Vec<String>,
+    },
+    /// What no snapshot needs any more was marked or removed, and the index files were written anew.
+    #[serde(rename_all = "camelCase")]
+    Pruned {
+        /// Packs that are removed.
+        packs: u64,
+        /// Bytes in them.
+        bytes: u64,
     },
 }
 
@@ -83,16 +90,23 @@ pub struct BackupStatement {
     pub captured_at: String,
     /// Names of the sources.
     pub sources: Vec<String>,
+    /// Where it was copied from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The repository that a backup was copied from, as it stood then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Link {
-    format: String,
-    algorithm: String,
-    public_key: String,
-    signature: String,
-    statement: String,
+pub struct Origin {
+    /// SHA-256 of its config.
+    pub repository: String,
+    /// Snapshot there.
+    pub snapshot: String,
+    /// Position of the last link of its chain.
+    pub counter: u64,
+    /// SHA-256 of that link's statement.
+    pub head: String,
 }
 
 /// A whole, checked chain.
@@ -116,6 +130,16 @@ pub struct KnownHead {
     pub head: String,
     /// Who signed it.
     pub signer: String,
+}
+
+impl KnownHead {
+    /// Reads a head as a report gives it.
+    pub fn parse(field: &str, file: &Path, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            let problem = format!("\"{}\" is no head of a chain: {e}", file.display());
+            WorkerError::input(field, problem, "give the object \"chain\" of a backup's report")
+        })
+    }
 }
 
 impl Chain {
@@ -191,7 +215,7 @@ impl Chain {
         let mut kept: BTreeMap<u64, &BackupStatement> = BTreeMap::new();
         for statement in &self.statements {
             match &statement.event {
-                Event::Created { .. } => {}
+                Event::Created { .. } | Event::Pruned { .. } => {}
                 Event::Backup(backup) => {
                     kept.insert(statement.counter, backup);
                 }
@@ -199,6 +223,29 @@ impl Chain {
             }
         }
         kept.into_values().collect()
+    }
+
+    /// Their snapshots.
+    pub fn snapshots(&self) -> Vec<String> {
+        self.backups().into_iter().map(|backup| backup.snapshot.clone()).collect()
+    }
+
+    /// Snapshots that were forgotten. One that still stands was about to be removed when its run was killed.
+    pub fn forgotten(&self) -> BTreeSet<&str> {
+        let events = self.statements.iter().map(|statement| &statement.event);
+        events
+            .filter_map(|event| if let Event::Forgotten { snapshots } = event { Some(snapshots) } else { None })
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// SHA-256 of the config, by which the repository is known elsewhere.
+    pub fn repository(&self) -> Result<&str> {
+        match self.statements.first().map(|s| &s.event) {
+            Some(Event::Created { config, .. }) => Ok(config),
+            _ => Err(WorkerError::damaged("the chain", "it does not begin with the creation of the repository")),
+        }
     }
 
     /// The last statement.
@@ -245,24 +292,9 @@ fn name(counter: u64) -> String {
     format!("{OWN}/chain/{counter:020}.json")
 }
 
-fn broken(name: &str, problem: &str) -> WorkerError {
-    WorkerError::Evidence {
-        part: name.to_owned(),
-        problem: problem.to_owned(),
-        fix: "restore from another copy, or bring the missing links back from one".to_owned(),
-    }
-}
-
 fn write(store: &Store, key: &SigningKey, statement: &Statement) -> Result<String> {
     let text = serde_json::to_string(statement).map_err(|e| WorkerError::engine("writing the chain", e))?;
-    let link = Link {
-        format: FORMAT.to_owned(),
-        algorithm: ALGORITHM.to_owned(),
-        public_key: key.public().text(),
-        signature: BASE64.encode(&key.sign(&signed(&text))),
-        statement: text.clone(),
-    };
-    let bytes = serde_json::to_vec(&link).map_err(|e| WorkerError::engine("writing the chain", e))?;
+    let bytes = signed::seal(FORMAT, key, &text)?;
     let name = name(statement.counter);
     if !store.put(&name, bytes.clone().into(), Put::Create)? && store.get(&name)?.as_deref() != Some(&bytes) {
         return Err(broken(&name, "another writer appended it at the same moment"));
@@ -270,27 +302,9 @@ fn write(store: &Store, key: &SigningKey, statement: &Statement) -> Result<Strin
     Ok(sha256_hex(text.as_bytes()))
 }
 
-/// What is signed: the format in front, so that a signature of ours is of no use elsewhere.
-fn signed(statement: &str) -> Vec<u8> {
-    [FORMAT.as_bytes(), b"\n", statement.as_bytes()].concat()
-}
-
 fn open(name: &str, bytes: &[u8]) -> Result<(Statement, PublicKey, String)> {
-    let link: Link = serde_json::from_slice(bytes).map_err(|_| broken(name, "it is not readable"))?;
-    if link.format != FORMAT || link.algorithm != ALGORITHM {
-        return Err(WorkerError::Evidence {
-            part: name.to_owned(),
-            problem: format!("format \"{}\" with algorithm \"{}\" is not known", link.format, link.algorithm),
-            fix: NEWER.to_owned(),
-        });
-    }
-    let signer = PublicKey::parse(&link.public_key).ok_or_else(|| broken(name, "its public key is none"))?;
-    let signature =
-        BASE64.decode(link.signature.as_bytes()).map_err(|_| broken(name, "its signature is not base64"))?;
-    if !signer.verifies(&signed(&link.statement), &signature) {
-        return Err(broken(name, "its signature does not match"));
-    }
-    let statement = serde_json::from_str(&link.statement)
-        .map_err(|e| broken(name, &format!("its statement is not readable: {e}")))?;
-    Ok((statement, signer, sha256_hex(link.statement.as_bytes())))
+    let (text, signer) = signed::open(FORMAT, name, bytes)?;
+    let statement =
+        serde_json::from_str(&text).map_err(|e| broken(name, &format!("its statement is not readable: {e}")))?;
+    Ok((statement, signer, sha256_hex(text.as_bytes())))
 }

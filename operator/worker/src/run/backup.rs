@@ -146,6 +146,7 @@ fn under_lease(
     )?;
     if lease.inherited {
         control.enter("adopting");
+        super::prune::settle(&store, &chain, &lease.fence())?;
         engine.adopt()?;
     }
     let label = Label { run, attempt: args.attempt, batch: None };
@@ -341,9 +342,10 @@ impl Backup<'_> {
             bytes: sum.bytes,
             captured_at: head.sources.iter().map(|s| s.captured_at.clone()).min().unwrap_or_default(),
             sources: head.sources.iter().map(|s| s.name.clone()).collect(),
+            origin: None,
         };
-        let whole = |s: &Snapshot| s.label.as_ref().is_none_or(|label| label.batch.is_none());
-        let snapshots = self.engine.snapshots()?.into_iter().filter(whole).map(|s| s.id).collect();
+        let mut snapshots = chain.snapshots();
+        snapshots.push(snapshot.id.clone());
         let indexes = self.engine.indexes()?;
         let event = Event::Backup(Box::new(statement.clone()));
         let next = chain.next(self.fence.epoch(), event, indexes, snapshots);

@@ -10,6 +10,7 @@ use crate::engine::backend::Access;
 use crate::engine::rustic::Rustic;
 use crate::error::{Result, WorkerError};
 use crate::evidence::chain::{Chain, KnownHead};
+use crate::evidence::heads;
 use crate::secret::{DepartmentKey, PublicKey, Wrapped, read_secret};
 use crate::store::open::{Place, StoreArgs};
 use crate::store::{OWN, Store};
@@ -34,6 +35,10 @@ pub struct TrustArgs {
     /// File with a head of the chain as another store keeps it: an old copy of the repository shows.
     #[arg(long, env = "ZHENGYUN_KNOWN_HEAD_FILE", value_name = "FILE")]
     pub known_head_file: Option<PathBuf>,
+    /// Directory of another repository of the same department: what it remembers of this one must still hold. May be given several
+    /// times.
+    #[arg(long = "peer", value_name = "DIR")]
+    pub peers: Vec<PathBuf>,
 }
 
 /// The name of the wrapped key in the store.
@@ -92,14 +97,10 @@ impl TrustArgs {
         let chain = Chain::read(store, key.as_ref())?;
         if let Some(file) = &self.known_head_file {
             let text = read_secret("--known-head-file", file)?;
-            let known: KnownHead = serde_json::from_str(&text).map_err(|e| {
-                WorkerError::input(
-                    "--known-head-file",
-                    format!("\"{}\" is no head of a chain: {e}", file.display()),
-                    "give the object \"chain\" of a backup's report",
-                )
-            })?;
-            chain.continues(&known)?;
+            chain.continues(&KnownHead::parse("--known-head-file", file, &text)?)?;
+        }
+        for peer in &self.peers {
+            heads::check(&store.beside(peer)?, &chain)?;
         }
         Ok(chain)
     }

@@ -43,7 +43,8 @@ pub fn snapshots(args: &SnapshotsArgs, runtime: &Handle, control: &Control) -> R
     let engine = args.keys.open(&store, Access::Read, control)?;
     let chain = args.trust.chain(&store)?;
     let backups: Vec<BackupStatement> = chain.backups().into_iter().cloned().collect();
-    let signed = |id: &String| backups.iter().any(|b| b.snapshot == *id);
+    let gone = chain.forgotten();
+    let signed = |id: &String| backups.iter().any(|b| b.snapshot == *id) || gone.contains(id.as_str());
     let unfinished = engine.snapshots()?.into_iter().map(|s| s.id).filter(|id| !signed(id)).collect();
     Ok(SnapshotsReport { unfinished, chain: chain.known_head(), backups })
 }

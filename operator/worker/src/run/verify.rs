@@ -14,6 +14,7 @@ use crate::engine::backend::{Access, digest};
 use crate::engine::{Engine, Finding, Stored};
 use crate::error::{Result, WorkerError};
 use crate::evidence::chain::{BackupStatement, Chain, Event, KnownHead};
+use crate::evidence::heads;
 use crate::evidence::items::{Item, ItemKind, path_text};
 use crate::store::open::StoreArgs;
 use crate::store::{Store, lease};
@@ -123,8 +124,10 @@ pub(super) fn own_objects(store: &Store, chain: &Chain) -> Result<Vec<Finding>> 
         };
         findings.push(Finding { part: name, problem: problem.to_owned(), needed: false });
     }
-    if let Err(error) = lease::inspect(store, chain.epoch()) {
-        findings.push(Finding { needed: false, ..as_finding(error)? });
+    for inspected in [lease::inspect(store, chain.epoch()), heads::inspect(store)] {
+        if let Err(error) = inspected {
+            findings.push(Finding { needed: false, ..as_finding(error)? });
+        }
     }
     Ok(findings)
 }
@@ -141,7 +144,9 @@ pub(super) fn listed(engine: &dyn Engine, chain: &Chain) -> Result<Vec<Finding>>
     };
     let mut findings = missing("index", &last.indexes, &indexes);
     findings.extend(missing("snapshots", &last.snapshots, &snapshots));
-    let unsigned = snapshots.into_iter().filter(|id| !last.snapshots.contains(id));
+    // What is forgotten and still stands, the next run removes.
+    let gone = chain.forgotten();
+    let unsigned = snapshots.into_iter().filter(|id| !last.snapshots.contains(id) && !gone.contains(id.as_str()));
     for id in unsigned {
         // Batches of a run that can go on stand in no link.
         if engine.snapshot(&id).is_ok_and(|s| s.label.is_none_or(|label| label.batch.is_none())) {

@@ -8,10 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod copies;
 mod damage;
 mod files;
 mod keys;
 mod kills;
 mod lease;
 mod namespace;
+mod retention;
 mod support;

@@ -1,0 +1,209 @@
+//! `replicate`: copies a backup from one repository to another, which stands and proves by itself.
+//!
+//! Packs are decrypted and encrypted anew, trees stay what they are: the manifest is in the tree, so the same root proves it. The copy is
+//! read back before it is signed. Each of the two stores then remembers the head of the other's chain.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::manifest::{self, Items};
+use super::open::{KeyArgs, existing};
+use super::verify::Scratch;
+use super::writing::{Ours, WriteArgs, writing};
+use crate::control::Control;
+use crate::engine::backend::Access;
+use crate::engine::rustic::Rustic;
+use crate::engine::{Engine, Snapshot};
+use crate::error::{Result, WorkerError};
+use crate::evidence::chain::{BackupStatement, Chain, Event, KnownHead, Origin};
+use crate::evidence::heads;
+use crate::evidence::items::path_text;
+use crate::secret::read_secret;
+use crate::store::Store;
+use crate::store::open::StoreArgs;
+
+/// Copy a backup to another repository.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplicateArgs {
+    /// Where to: a repository of the same department, with the same signing key.
+    #[command(flatten)]
+    pub write: WriteArgs,
+    /// Where from: a directory, or s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "PLACE")]
+    pub from: String,
+    /// Address of the S3 server where it comes from.
+    #[arg(long, value_name = "URL")]
+    pub from_s3_endpoint: Option<String>,
+    /// File with the access key of the bucket where it comes from.
+    #[arg(long, value_name = "FILE")]
+    pub from_s3_credentials_file: Option<PathBuf>,
+    /// File with the escrow password of the repository where it comes from, when there is no department's key any more.
+    #[arg(long, value_name = "FILE")]
+    pub from_escrow_file: Option<PathBuf>,
+    /// File with a head of the chain where it comes from, as it is known elsewhere.
+    #[arg(long, value_name = "FILE")]
+    pub from_known_head_file: Option<PathBuf>,
+    /// Snapshot of the backup where it comes from.
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub backup: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicateReport {
+    /// The snapshot of the copy.
+    snapshot: String,
+    root: String,
+    items: u64,
+    bytes: u64,
+    uploaded: u64,
+    /// To be kept elsewhere: with it an old copy of the repository with the copy shows.
+    chain: KnownHead,
+}
+
+/// Copies a backup.
+pub fn replicate(args: &ReplicateArgs, runtime: &Handle, control: &Control) -> Result<ReplicateReport> {
+    writing(&args.write, runtime, control, |ours| {
+        let origin = Source::open(args, ours, runtime, control)?;
+        let statement = origin.backup(&args.backup)?;
+        let repository = origin.chain.repository()?.to_owned();
+        if repository == ours.chain.repository()? {
+            return Err(WorkerError::input("--from", "is the repository that is copied to", "name another one"));
+        }
+        let copied = match copied(ours, &statement, &repository) {
+            Some(copied) => copied,
+            None => copy(ours, &origin, statement, repository, control)?,
+        };
+        control.enter("remembering");
+        heads::remember(&ours.store, &ours.signing, &origin.chain)?;
+        heads::remember(&origin.store, &ours.signing, &ours.chain)?;
+        let both = [origin.chain.repository()?, ours.chain.repository()?];
+        let signer = ours.chain.signer.text();
+        heads::pass_on(&origin.store, &ours.store, &both, &signer)?;
+        heads::pass_on(&ours.store, &origin.store, &both, &signer)?;
+        Ok(ReplicateReport {
+            snapshot: copied.snapshot,
+            root: copied.root,
+            items: copied.items,
+            bytes: copied.bytes,
+            uploaded: control.standing().uploaded,
+            chain: ours.chain.known_head(),
+        })
+    })
+}
+
+/// The repository that is copied from.
+struct Source {
+    store: Store,
+    engine: Rustic,
+    chain: Chain,
+}
+
+impl Source {
+    fn open(args: &ReplicateArgs, ours: &Ours, runtime: &Handle, control: &Control) -> Result<Self> {
+        let place = StoreArgs {
+            store: args.from.clone(),
+            s3_endpoint: args.from_s3_endpoint.clone(),
+            s3_credentials_file: args.from_s3_credentials_file.clone(),
+            crash_after_store_write: None,
+            ..args.write.store.clone()
+        };
+        let store = existing(&place, runtime)?;
+        let keys = match &args.from_escrow_file {
+            Some(file) => KeyArgs { key_file: None, escrow_file: Some(file.clone()) },
+            None => args.write.keys.clone(),
+        };
+        let engine = keys.open(&store, Access::Read, control)?;
+        let chain = Chain::read(&store, Some(&ours.signing.public()))?;
+        if let Some(file) = &args.from_known_head_file {
+            let known =
+                KnownHead::parse("--from-known-head-file", file, &read_secret("--from-known-head-file", file)?)?;
+            chain.continues(&known)?;
+        }
+        Ok(Self { store, engine, chain })
+    }
+
+    fn backup(&self, wanted: &str) -> Result<BackupStatement> {
+        let found = self.chain.backups().into_iter().find(|backup| backup.snapshot == wanted);
+        found.cloned().ok_or_else(|| WorkerError::NoBackup { wanted: wanted.to_owned() })
+    }
+}
+
+/// The copy, if it was made and signed already.
+fn copied(ours: &Ours, wanted: &BackupStatement, repository: &str) -> Option<BackupStatement> {
+    let is_it = |backup: &&BackupStatement| {
+        let from = backup.origin.as_ref().map(|origin| (origin.repository.as_str(), origin.snapshot.as_str()));
+        from == Some((repository, wanted.snapshot.as_str())) && backup.root == wanted.root
+    };
+    ours.chain.backups().into_iter().find(is_it).cloned()
+}
+
+fn copy(
+    ours: &mut Ours,
+    origin: &Source,
+    wanted: BackupStatement,
+    repository: String,
+    control: &Control,
+) -> Result<BackupStatement> {
+    control.enter("copying");
+    let there = origin.engine.snapshot(&wanted.snapshot)?;
+    if there.tree != wanted.tree {
+        let problem = format!("its tree is {}, signed was {}", there.tree, wanted.tree);
+        return Err(WorkerError::damaged(format!("snapshots/{}", wanted.snapshot), problem));
+    }
+    let here = match unsigned(ours, &wanted)? {
+        Some(here) => here,
+        None => ours.engine.replicate(&origin.engine, &there)?,
+    };
+    let from = Origin {
+        repository,
+        snapshot: wanted.snapshot.clone(),
+        counter: origin.chain.known_head().counter,
+        head: origin.chain.head.clone(),
+    };
+    let statement = BackupStatement { snapshot: here.id.clone(), origin: Some(from), ..wanted };
+    read_back(ours, &here, &statement, control)?;
+    let indexes = ours.engine.indexes()?;
+    ours.sign(Event::Backup(Box::new(statement.clone())), indexes)?;
+    Ok(statement)
+}
+
+/// A copy that was made by a process that was killed before it signed.
+fn unsigned(ours: &Ours, wanted: &BackupStatement) -> Result<Option<Snapshot>> {
+    let (kept, gone) = (ours.chain.snapshots(), ours.chain.forgotten());
+    for id in ours.engine.snapshot_names()? {
+        if kept.contains(&id) || gone.contains(id.as_str()) {
+            continue;
+        }
+        let snapshot = ours.engine.snapshot(&id)?;
+        let of_run = snapshot.label.as_ref().is_some_and(|label| label.run == wanted.run && label.batch.is_none());
+        if of_run && snapshot.tree == wanted.tree {
+            return Ok(Some(snapshot));
+        }
+    }
+    Ok(None)
+}
+
+/// Nothing that the copy refers to is missing, and its manifest is the one that was signed.
+fn read_back(ours: &Ours, here: &Snapshot, statement: &BackupStatement, control: &Control) -> Result<()> {
+    control.enter("reading back");
+    let (scratch, engine) = (Scratch::new()?, &ours.engine);
+    let file = scratch.file();
+    manifest::fetch(engine, here, statement, &ours.chain, &file)?;
+    manifest::compare(engine, here, &mut Items::open(&file)?, &mut |stored, item| {
+        control.count_item();
+        let size = engine.size_of(&stored)?;
+        if size == item.size {
+            return Ok(());
+        }
+        let part = format!("{} in snapshot {}", path_text(&item.path), here.id);
+        Err(WorkerError::damaged(part, format!("{size} bytes were copied of {}", item.size)))
+    })?;
+    match engine.check_files(false)?.into_iter().next() {
+        None => Ok(()),
+        Some(finding) => Err(WorkerError::damaged(finding.part, finding.problem)),
+    }
+}
