@@ -10,7 +10,7 @@ use zhengyun_crds::grant::{GrantClass, RevokeStep};
 use zhengyun_crds::quota::UnlistedChildren;
 use zhengyun_crds::recovery::{
     BackupPhase, BackupTrigger, Basis, Consistency, CopyState, Edition, Element, ExistingPolicy, RestoreMode,
-    RestorePhase,
+    RestorePhase, RetentionFate,
 };
 use zhengyun_crds::request::{Action, Disposition};
 use zhengyun_crds::site::{Architecture, NetworkZone};
@@ -63,6 +63,7 @@ words! {
     RequestPhaseWord: zhengyun_crds::RequestPhase, "Where a request stands.";
     RestoreModeWord: RestoreMode, "What a restore does.";
     RestorePhaseWord: RestorePhase, "Where a restore stands.";
+    RetentionFateWord: RetentionFate, "What becomes of a backup's data.";
     RevokeStepWord: RevokeStep, "Step of a revocation.";
     RoleScopeWord: RoleScope, "How far down the tree a role reaches.";
     SubjectKindWord: SubjectKind, "Person or group.";

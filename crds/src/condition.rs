@@ -293,6 +293,8 @@ wire_enum! {
         RunFailed = "RunFailed",
         /// A run came to its end, but not to all of what it should.
         RunIncomplete = "RunIncomplete",
+        /// Retention dropped the data; the record stays for a while.
+        Forgotten = "Forgotten",
     }
 }
 

@@ -19,8 +19,8 @@ use crate::duration::DurationText;
 use crate::wire::wire_enum;
 
 pub use backup::{
-    BackupPhase, BackupTrigger, CapturedSource, Consistency, CopyState, ManifestRecord, StoredCopy, SystemBackup,
-    SystemBackupSpec, SystemBackupStatus,
+    BackupPhase, BackupTrigger, CapturedSource, Consistency, CopyState, ManifestRecord, RetentionFate, RetentionRecord,
+    StoredCopy, SystemBackup, SystemBackupSpec, SystemBackupStatus,
 };
 pub use drill::{
     Coverage, Difference, DrillPhase, DrillRecord, DrillTrigger, RecoveryDrill, RecoveryDrillSpec, RecoveryDrillStatus,

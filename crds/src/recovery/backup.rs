@@ -102,6 +102,8 @@ wire_enum! {
     printcolumn(name = "Captured", type_ = "date", json_path = ".status.capturedAt", description = "Moment whose data it holds: the oldest of its sources"),
     printcolumn(name = "Size", type_ = "string", json_path = ".status.summary", description = "Objects and bytes, and how far it is"),
     printcolumn(name = "Verified", type_ = "string", json_path = ".status.conditions[?(@.type==\"Verified\")].status", description = "Whether every copy was read back and compared"),
+    printcolumn(name = "Data", type_ = "string", json_path = ".status.retention.fate", description = "What becomes of its data: Keep, Drop, Dropped"),
+    printcolumn(name = "Why", type_ = "string", json_path = ".status.retention.reasons[0]", description = "Why it is kept or dropped", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether it is as intended"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", description = "What happened and what to do", priority = 1),
@@ -201,6 +203,36 @@ pub struct StoredCopy {
     /// When it was last read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Time>,
+    /// Why there is none, or why it is no good: this copy is not tried any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub failure: Option<String>,
+}
+
+wire_enum! {
+    /// What becomes of a backup's data.
+    pub enum RetentionFate {
+        /// It is kept.
+        Keep = "Keep",
+        /// It is dropped as soon as the repository is free.
+        Drop = "Drop",
+        /// It is gone; the record stays for a while.
+        Dropped = "Dropped",
+    }
+}
+
+/// What becomes of a backup's data, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionRecord {
+    /// What becomes of it.
+    pub fate: RetentionFate,
+    /// Every reason to keep it, or the one to drop it.
+    #[schemars(length(max = 16))]
+    pub reasons: Vec<String>,
+    /// When it was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_at: Option<Time>,
 }
 
 /// The signed list of everything in the backup, by its root.
@@ -258,6 +290,9 @@ pub struct SystemBackupStatus {
     /// The signed list of everything in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestRecord>,
+    /// What becomes of its data, and why; absent until it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionRecord>,
     /// Why it ended other than as intended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,

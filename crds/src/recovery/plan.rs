@@ -151,11 +151,18 @@ pub struct Retention {
     #[serde(default = "Retention::one")]
     #[schemars(range(min = 1, max = 100))]
     pub minimum: i32,
+    /// SystemBackup objects without data that are kept for the record: dropped, failed and cancelled ones, the newest.
+    #[serde(default = "Retention::records")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub history: i32,
 }
 
 impl Retention {
     fn one() -> i32 {
         1
+    }
+    fn records() -> i32 {
+        30
     }
 }
 

@@ -3,6 +3,7 @@
 //! Deleting a SystemBackup deletes no data: what it stored stays in the repository of its department, and `zhengyun-worker` lists,
 //! verifies and restores it there. One that is under way is cancelled first.
 
+mod copies;
 mod prepare;
 mod report;
 mod task;
@@ -13,16 +14,17 @@ use std::time::Duration;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
-use zhengyun_crds::recovery::{BackupPhase, SystemBackup, SystemBackupStatus};
+use zhengyun_crds::recovery::{BackupPhase, CopyState, StoredCopy, SystemBackup, SystemBackupStatus};
 use zhengyun_crds::{Reason, marks};
-use zhengyun_domain::recovery::backup::{Event, Facts, Stage, follow, stage, step};
+use zhengyun_domain::recovery::backup::{Event, Facts, Next, Work, follow, step, work};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
 use self::prepare::Prepared;
-pub(crate) use self::prepare::plan_of;
+pub(crate) use self::prepare::{plan_of, remember_head};
 use super::Context;
 use super::recovery::order::Refusal;
-use super::recovery::{self, Recovery, reach, run_id};
+use super::recovery::{self, Recovery, reach};
+use crate::executor::{RunId, Task};
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
@@ -151,21 +153,16 @@ async fn under_way(
     cancel: bool,
 ) -> Outcome {
     let at = phase(backup);
-    let uid = backup.uid();
-    let both =
-        [(Stage::Capture, run_id(uid.as_deref(), "backup")?), (Stage::Verify, run_id(uid.as_deref(), "verify")?)];
-    let (mut sighting, mut run) = (Sighting::Absent, None);
-    for (which, id) in &both {
-        // What is cleared away is whichever of the two lives.
-        if stage(at).is_none_or(|wanted| wanted == *which) {
-            let seen = recovery.observe(id).await?;
-            if run.is_none() || seen.runs() {
-                (sighting, run) = (seen, Some(id.clone()));
-            }
+    let wanted = work(at, copies::copies(backup));
+    let (run, sighting) = match &wanted {
+        Some(work) => {
+            let run = copies::run_of(backup, work)?;
+            let seen = recovery.observe(&run).await?;
+            (run, seen)
         }
-    }
-    let Some(run) = run else { return Ok(Action::await_change()) };
-    let sighting = report::judged(stage(at), sighting);
+        None => living(recovery, backup).await?,
+    };
+    let sighting = report::judged(wanted.as_ref(), sighting);
     let status = backup.status.clone().unwrap_or_default();
     let now = context.clock.now();
     let facts = Facts {
@@ -173,12 +170,13 @@ async fn under_way(
         attempt: status.attempt,
         sighting: &sighting,
         // Which stores should hold a copy was written down before the first process began.
-        everywhere: status.copies.len() <= 1,
+        copies: &status.copies,
+        overdue: copies::is_overdue(context, backup),
         covered: report::covered(&status),
     };
     let next = follow(at, &facts).map_err(defect)?;
     let mut after = report::moved(backup, next.phase, next.fault.as_ref(), now);
-    match (&sighting, stage(at)) {
+    match (&sighting, &wanted) {
         (Sighting::Running { standing, .. }, _) => report::progress(&mut after, standing, now),
         (Sighting::Done(done), Some(ended)) if next.phase != BackupPhase::Cancelling => {
             settle(context, backup, ended, done, &mut after).await?;
@@ -186,11 +184,40 @@ async fn under_way(
         _ => {}
     }
     match next.order {
-        Order::Start => return start(context, recovery, api, backup, (at, &run), after).await,
+        Order::Start => {
+            let Some(work) = wanted else { return Ok(Action::await_change()) };
+            return start(context, recovery, api, backup, (&facts, &work, &run), after).await;
+        }
         Order::Cancel => recovery.cancel(&run).await?,
         Order::Kill => recovery.kill(&run).await?,
         Order::StartLater => return written(api, backup, &after, Action::requeue(LATER)).await,
         Order::Wait | Order::Nothing => {}
+    }
+    finish(context, api, backup, &next, after).await
+}
+
+/// What is cleared away is whichever of the processes lives.
+async fn living(recovery: &Recovery, backup: &SystemBackup) -> Result<(RunId, Sighting), ReconcileError> {
+    for run in copies::runs(backup)? {
+        let seen = recovery.observe(&run).await?;
+        if seen.runs() {
+            return Ok((run, seen));
+        }
+    }
+    Ok((copies::run_of(backup, &Work::Capture)?, Sighting::Absent))
+}
+
+/// Writes what a look came to, with the copy that is given up.
+async fn finish(
+    context: &Context,
+    api: &Api<SystemBackup>,
+    backup: &SystemBackup,
+    next: &Next,
+    mut after: SystemBackupStatus,
+) -> Outcome {
+    if let (Some(store), Some(fault)) = (&next.given_up, &next.fault) {
+        report::give_up(&mut after, store, fault, context.clock.now());
+        context.events.warn(backup, "Copy", &fault.reason, &format!("no copy in store {store}: {}", fault.message));
     }
     if next.phase.is_terminal() {
         told(context, backup, &after);
@@ -202,20 +229,27 @@ async fn under_way(
 async fn settle(
     context: &Context,
     backup: &SystemBackup,
-    ended: Stage,
+    ended: &Work,
     done: &Value,
     after: &mut SystemBackupStatus,
 ) -> Result<(), ReconcileError> {
-    if ended == Stage::Verify {
-        report::verified(after, context.clock.now());
-        return Ok(());
-    }
-    let sealed = report::sealed(done).map_err(ReconcileError::Transient)?;
-    let store = after.copies.first().map(|copy| copy.store.clone()).unwrap_or_default();
     let namespace = backup.namespace().unwrap_or_default();
+    let department = super::department_of(&namespace);
     // First what notices an old copy of the repository, then the record: a crash in between repeats both.
-    prepare::remember_head(context, &store, super::department_of(&namespace), &sealed.chain).await?;
-    report::seal(after, &sealed);
+    match ended {
+        Work::Verify(store) => report::verified(after, store, context.clock.now()),
+        Work::Replicate(store) => {
+            let copied = report::copied(done).map_err(ReconcileError::Transient)?;
+            prepare::remember_head(context, store, department, &copied.chain).await?;
+            report::replicate(after, store, &copied);
+        }
+        Work::Capture => {
+            let sealed = report::sealed(done).map_err(ReconcileError::Transient)?;
+            let store = after.copies.first().map(|copy| copy.store.clone()).unwrap_or_default();
+            prepare::remember_head(context, &store, department, &sealed.chain).await?;
+            report::seal(after, &sealed);
+        }
+    }
     Ok(())
 }
 
@@ -225,27 +259,50 @@ async fn start(
     recovery: &Recovery,
     api: &Api<SystemBackup>,
     backup: &SystemBackup,
-    (at, run): (BackupPhase, &crate::executor::RunId),
+    (facts, work, run): (&Facts<'_>, &Work, &RunId),
     mut after: SystemBackupStatus,
 ) -> Outcome {
-    let prepared = match prepare::prepare(context, backup) {
-        Ok(prepared) => prepared,
+    let task = match work {
+        Work::Capture => capture(context, recovery, backup).await?,
+        Work::Replicate(_) | Work::Verify(_) => copies::task(context, recovery, backup, work).await?,
+    };
+    let task = match task {
+        Ok(task) => task,
+        Err(refusal) if work.further(facts.copies).is_some() => {
+            // A further store that does not stand is like one whose process cannot reach it.
+            let sighting = Sighting::Failed(copies::as_fault(refusal));
+            let next = follow(phase(backup), &Facts { sighting: &sighting, ..facts.clone() }).map_err(defect)?;
+            let after = report::moved(backup, next.phase, next.fault.as_ref(), context.clock.now());
+            if next.given_up.is_none() {
+                return written(api, backup, &after, Action::requeue(LATER)).await;
+            }
+            return finish(context, api, backup, &next, after).await;
+        }
         Err(Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
         // The grant or the plan went away under the run.
         Err(Refusal::Final(fault)) => return moved(context, api, backup, Event::Failed, Some(fault)).await,
-    };
-    if let Err(message) = ready(context, recovery, &prepared).await? {
-        return waits(context, api, backup, &message).await;
-    }
-    let task = match task::task(context, recovery, stage(at), backup, &prepared).await? {
-        Ok(task) => task,
-        Err(message) => return waits(context, api, backup, &message).await,
     };
     after.attempt = after.attempt.saturating_add(1);
     after.started_at.get_or_insert_with(|| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(context.clock.now()));
     let outcome = written(api, backup, &after, Action::requeue(LOOK)).await?;
     recovery.start(run, task).await?;
     Ok(outcome)
+}
+
+/// The task of the process that captures, once the repository stands and the site is open.
+async fn capture(
+    context: &Context,
+    recovery: &Recovery,
+    backup: &SystemBackup,
+) -> Result<Result<Task, Refusal>, ReconcileError> {
+    let prepared = match prepare::prepare(context, backup) {
+        Ok(prepared) => prepared,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Err(message) = ready(context, recovery, &prepared).await? {
+        return Ok(Err(Refusal::Waits(message)));
+    }
+    Ok(task::task(context, recovery, backup, &prepared).await?.map_err(Refusal::Waits))
 }
 
 /// One step of the table, with what it comes to.
@@ -290,13 +347,13 @@ async fn rest(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup,
         }
     }
     if let Some(recovery) = recovery::of(context) {
-        for what in ["backup", "verify"] {
-            recovery.remove(&run_id(backup.uid().as_deref(), what)?).await?;
+        for run in copies::runs(backup)? {
+            recovery.remove(&run).await?;
         }
     }
     if leaves {
-        let copies = backup.status.as_ref().map(|s| s.copies.clone()).unwrap_or_default();
-        for copy in copies.iter().filter(|copy| copy.snapshot.is_some()) {
+        let stands = |copy: &&StoredCopy| copy.snapshot.is_some() && copy.state != CopyState::Forgotten;
+        for copy in copies::copies(backup).iter().filter(stands) {
             let note = format!(
                 "only the object goes: its data stays in store {} as snapshot {}; `zhengyun-worker snapshots` lists it, `restore` brings it back",
                 copy.store,

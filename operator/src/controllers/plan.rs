@@ -1,5 +1,7 @@
 //! Recovery plans: runs are started when they are due, and what backups and drills prove is told.
 
+mod retention;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,15 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outc
         Some(_) => observe(&context, &plan).await?,
         None => off(&context, &plan),
     };
+    // What is due is started whether or not something could be dropped.
+    let (kept, undropped) = match recovery::of(&context) {
+        Some(recovery) => match retention::apply(&context, recovery, &plan, &backups_of(&context, &plan)).await {
+            Ok(standing) => (standing, None),
+            Err(error) => (retention::Standing::default(), Some(error)),
+        },
+        None => (retention::Standing::default(), None),
+    };
+    let decision = retained(&context, &plan, decision, &kept.complaints);
     let started = match &decision.start {
         Some(backup) => start(&context, &plan, backup).await,
         None => Ok(()),
@@ -61,7 +72,34 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outc
         replace_status(&api, &plan, plan.status.as_ref(), &decision.status).await?;
     }
     started?;
-    Ok(Action::requeue(Duration::try_from(decision.again).unwrap_or_default()))
+    if let Some(error) = undropped {
+        return Err(error);
+    }
+    let again = Duration::try_from(decision.again).unwrap_or_default();
+    Ok(Action::requeue(kept.again.map_or(again, |sooner| sooner.min(again))))
+}
+
+/// Backups of a plan; those of an older plan of the same name are others.
+fn backups_of(context: &Context, plan: &RecoveryPlan) -> Vec<Arc<SystemBackup>> {
+    let (name, uid, namespace) = (plan.name_any(), plan.uid().unwrap_or_default(), plan.namespace());
+    context
+        .watches
+        .backups
+        .matching(|backup| backup.spec.plan == name && backup.spec.plan_uid == uid && backup.namespace() == namespace)
+}
+
+/// What a plan says of data that should be gone and is not.
+fn retained(context: &Context, plan: &RecoveryPlan, mut decision: Decision, complaints: &[String]) -> Decision {
+    if !complaints.is_empty() {
+        let before = plan.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+        let mut set = ConditionSet::new(&before, plan.metadata.generation, context.clock.now());
+        let message =
+            format!("backups that are to be dropped still stand: {}; it is tried again", complaints.join("; "));
+        set.yes(ConditionType::RetainedStorage, Reason::RetainedStorage, cut(message, 2_000));
+        decision.status.conditions.extend(set.finish());
+        decision.status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    }
+    decision
 }
 
 /// Looks at everything that is known of a plan, and decides.
@@ -78,8 +116,7 @@ async fn observe(context: &Context, plan: &RecoveryPlan) -> Result<Decision, Rec
     let is_of = |name: &str, of: &str, within: Option<String>| {
         name == plan.name_any() && of == uid && within.as_deref() == Some(namespace.as_str())
     };
-    let backups =
-        context.watches.backups.matching(|backup| is_of(&backup.spec.plan, &backup.spec.plan_uid, backup.namespace()));
+    let backups = backups_of(context, plan);
     let drills =
         context.watches.drills.matching(|drill| is_of(&drill.spec.plan, &drill.spec.plan_uid, drill.namespace()));
     let mut escrow = BTreeMap::new();

@@ -38,7 +38,7 @@ const OPERATORS: &str =
     update,patch zhengyun.io/backupstores/status,recoveryplans/status,systembackups/status
     update,patch zhengyun.io/systemrestores/status,recoverydrills/status
     create,patch zhengyun.io/resourcegrants,ledgers
-    create zhengyun.io/systembackups
+    create,delete zhengyun.io/systembackups
     patch zhengyun.io/departments,departmentquotas,sites,resourcerequests,systembackups,systemrestores
     create,patch /secrets
     create,patch /namespaces

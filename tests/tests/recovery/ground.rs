@@ -23,7 +23,7 @@ use super::content::{self, Content};
 pub(crate) const DEPARTMENT: &str = "finance";
 pub(crate) const NAMESPACE: &str = "dept-finance";
 pub(crate) const CLERK: &str = "clerk-finance";
-const STORE: &str = "hohhot-1";
+pub(crate) const STORE: &str = "hohhot-1";
 /// Longest wait for what takes seconds; a build beside it makes it slower.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -70,7 +70,7 @@ impl Ground {
     /// The store, the key and the plan, each written by whoever writes it in life.
     pub(crate) async fn register(&self) -> Result<()> {
         let admin = self.town.client_of("cloud-admin")?;
-        world::apply(&admin, &[store(STORE, &self.root().join(STORE).display().to_string())?]).await?;
+        self.add_store(STORE, "hohhot").await?;
         let key = Secret {
             metadata: kube::api::ObjectMeta {
                 name: Some("key-finance".to_owned()),
@@ -93,6 +93,16 @@ impl Ground {
         }))?;
         world::apply(&self.town.client_of(CLERK)?, &[plan]).await?;
         self.ask_backup("first", false).await
+    }
+
+    pub(crate) async fn add_store(&self, name: &str, site: &str) -> Result<()> {
+        let path = self.root().join(name).display().to_string();
+        world::apply(&self.town.client_of("cloud-admin")?, &[store(name, site, &path)?]).await
+    }
+
+    /// Where the department's repository in a store lies.
+    pub(crate) fn repository(&self, store: &str) -> PathBuf {
+        self.root().join(store).join(DEPARTMENT)
     }
 
     pub(crate) async fn plan_uid(&self) -> Result<String> {
@@ -170,7 +180,7 @@ impl Ground {
         self.store_named_says(STORE, wanted).await
     }
 
-    async fn store_named_says(&self, name: &str, wanted: &str) -> Result<String> {
+    pub(crate) async fn store_named_says(&self, name: &str, wanted: &str) -> Result<String> {
         let api: Api<BackupStore> = Api::all(self.town.admin()?);
         settled(&format!("store {name} says {wanted}"), PATIENCE, || async {
             let seen = said(&api.get(name).await?.status.unwrap_or_default().conditions);
@@ -194,20 +204,27 @@ impl Ground {
 
     /// The password that opens the repository without the hub is shown to whoever may read the Secret, and opens it.
     pub(crate) async fn escrow_is_shown(&self) -> Result<()> {
+        self.listed_in(STORE).await.map(drop)
+    }
+
+    /// Snapshots of the signed backups in a store, as the worker tells whoever has the escrow password.
+    pub(crate) async fn listed_in(&self, store: &str) -> Result<Vec<String>> {
         let secrets: Api<Secret> = Api::namespaced(self.town.admin()?, "zhengyun-system");
-        let escrow = secrets.get(&format!("recovery-escrow.{STORE}.{DEPARTMENT}")).await?;
+        let escrow = secrets.get(&format!("recovery-escrow.{store}.{DEPARTMENT}")).await?;
         let password = escrow.data.unwrap_or_default().remove("password").context("it holds a password")?;
-        let file = self.folder.path().join("escrow");
+        let file = self.folder.path().join(format!("escrow-{store}"));
         std::fs::write(&file, password.0)?;
         let worker = zhengyun_tests::lab::component::binary("zhengyun-worker")?;
         let output = std::process::Command::new(worker)
             .args(["snapshots", "--store"])
-            .arg(self.root().join(STORE).join(DEPARTMENT))
+            .arg(self.repository(store))
             .arg("--escrow-file")
             .arg(&file)
             .output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let snapshots = report["backups"].as_array().context("a list of backups")?.iter();
+        Ok(snapshots.filter_map(|backup| backup["snapshot"].as_str().map(str::to_owned)).collect())
     }
 
     /// After a run the account of recovery may not enter the namespace any more.
@@ -225,7 +242,7 @@ impl Ground {
     pub(crate) async fn outside_store_is_refused(&self) -> Result<()> {
         let admin = self.town.client_of("cloud-admin")?;
         let outside = self.folder.path().join("elsewhere").display().to_string();
-        world::apply(&admin, &[store("outside", &outside)?]).await?;
+        world::apply(&admin, &[store("outside", "hohhot", &outside)?]).await?;
         self.store_named_says("outside", "--backup-root").await?;
         ensure!(!self.folder.path().join("elsewhere").exists(), "nothing is made outside the administrator's folders");
         Ok(())
@@ -273,12 +290,12 @@ fn namespace_of(grant: &ResourceGrant) -> Result<&str> {
     grant.status.as_ref().and_then(|s| s.namespace.as_deref()).context("a grant in service has a namespace")
 }
 
-fn store(name: &str, path: &str) -> Result<DynamicObject> {
+fn store(name: &str, site: &str, path: &str) -> Result<DynamicObject> {
     object(json!({
         "apiVersion": "zhengyun.io/v1alpha1", "kind": "BackupStore", "metadata": { "name": name },
         "spec": {
             "displayNames": { "zh-CN": { "full": "测试用备份库" }, "en": { "full": "A store for the test" } },
-            "site": "hohhot", "backend": { "filesystem": { "path": path } }
+            "site": site, "backend": { "filesystem": { "path": path } }
         }
     }))
 }

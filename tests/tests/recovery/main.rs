@@ -1,5 +1,6 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
-//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts what is due.
+//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts
+//! what is due, keeps what it says in two stores, and one of them alone brings everything back.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
 )]
 
 mod content;
+mod copies;
 mod ground;
 mod runs;
 
@@ -44,6 +46,8 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("kills", killed(&ground).await),
         ("damage", damaged(&ground).await),
         ("schedule", scheduled(&ground).await),
+        ("copies and retention", copies::kept(&ground).await),
+        ("a store lost", copies::lost(&ground).await),
     ] {
         scene.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }

@@ -38,7 +38,7 @@ impl Ground {
         Ok(())
     }
 
-    fn backups(&self) -> Result<Api<SystemBackup>> {
+    pub(crate) fn backups(&self) -> Result<Api<SystemBackup>> {
         Ok(Api::namespaced(self.town.admin()?, NAMESPACE))
     }
 
@@ -85,6 +85,11 @@ impl Ground {
         if let Some(grant) = grant {
             spec["redirects"] = json!([{ "source": "space", "grant": grant }]);
         }
+        self.restore_as(name, spec).await
+    }
+
+    /// The same with a spec of one's own.
+    pub(crate) async fn restore_as(&self, name: &str, spec: Value) -> Result<SystemRestoreStatus> {
         let body: SystemRestore = serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "SystemRestore",
             "metadata": { "name": name, "namespace": NAMESPACE }, "spec": spec

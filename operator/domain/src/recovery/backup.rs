@@ -1,10 +1,12 @@
 //! SystemBackup: its phases, and what a run would do.
 
+mod copies;
 mod follow;
 mod machine;
 mod plan;
 
-pub use follow::{Facts, Next, Stage, follow, stage};
+pub use copies::{Work, patience, work};
+pub use follow::{Facts, Next, follow};
 pub use machine::{Event, Illegal, step};
 pub use plan::{
     BackupPlan, GrantFacts, Observed, PlannedRun, PlannedSource, PlannedStore, StoreFacts, objective, plan, run,

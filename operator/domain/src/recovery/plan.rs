@@ -162,6 +162,15 @@ fn points<'a>(facts: &Facts<'a>, store: &str) -> Vec<(&'a SystemBackup, RestoreP
     points
 }
 
+/// When whole backups were verified in a store, those whose data was dropped since included.
+fn verified_in<'a>(facts: &'a Facts<'_>, store: &'a str) -> impl Iterator<Item = Timestamp> + 'a {
+    let whole = facts.backups.iter().filter(|backup| phase(backup) == BackupPhase::Completed);
+    let copies = whole.filter_map(|backup| backup.status.as_ref()).flat_map(|status| &status.copies);
+    copies
+        .filter(move |c| c.store == store && matches!(c.state, CopyState::Verified | CopyState::Forgotten))
+        .filter_map(|copy| Some(copy.verified_at.as_ref()?.0))
+}
+
 /// What backups and drills say of the copies in one store.
 struct Seen<'a> {
     points: Vec<(&'a SystemBackup, RestorePoint)>,
@@ -227,7 +236,7 @@ fn measured(
     let transfers = seen
         .iter()
         .filter(|copy| alone(&copy.evidence.store))
-        .map(|copy| copy.points.iter().filter(|(_, point)| today(point.verified_at)).count())
+        .map(|copy| verified_in(facts, &copy.evidence.store).filter(|at| today(*at)).count())
         .max();
     let zone = schedule::zone(&facts.plan.spec.schedule.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     Evidence::of(

@@ -4,6 +4,8 @@
 //! weeks, months and years as the plan says. Beyond that, whatever the plan says: the last verified backup stays, overall and in
 //! each store; so do the plan's minimum, what is on hold, what is in use, what runs, and what the clock cannot place.
 
+mod round;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,6 +13,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::recovery::{Hold, Retention};
+
+pub use round::{Facts, Round, forgotten, gone, round};
 
 /// A backup may be this far ahead of the clock before it counts as dated wrongly.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(300);

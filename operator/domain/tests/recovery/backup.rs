@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rstest::rstest;
 use serde_json::json;
 use zhengyun_crds::recovery::{
-    DatabaseSource, DrillPolicy, Edition, FileSource, GrantItemSource, PlanSource, RecoveryPlanSpec, Schedule,
-    SourceOrigin,
+    DatabaseSource, DrillPolicy, Edition, FileSource, GrantItemSource, PlanSource, RecoveryPlan, RecoveryPlanSpec,
+    Schedule, SourceOrigin,
 };
 use zhengyun_crds::site::{ExternalDatabase, ExternalFileRoot, ExternalSources};
-use zhengyun_domain::recovery::backup::{BackupPlan, GrantFacts, Observed, StoreFacts, plan};
+use zhengyun_domain::recovery::backup::{BackupPlan, GrantFacts, Observed, StoreFacts, patience, plan};
 use zhengyun_domain::recovery::level::built_in;
 use zhengyun_domain::recovery::place::Place;
 
@@ -166,10 +166,36 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn a_store_that_cannot_be_used_is_refused_with_its_reason() {
     let mut observed = observed();
-    observed.stores.get_mut("far").unwrap().unusable = Some("the bucket does not exist".to_owned());
+    observed.stores.get_mut("near").unwrap().unusable = Some("the bucket does not exist".to_owned());
     let refusals = planned(&spec(), &observed).unwrap_err();
     assert_eq!(refusals[0].1, "StoreNotReady");
     assert!(refusals[0].2.contains("the bucket does not exist"));
+}
+
+#[test]
+fn a_further_store_that_cannot_be_used_is_told_and_stops_nothing() {
+    let mut observed = observed();
+    observed.stores.get_mut("far").unwrap().unusable = Some("the bucket does not exist".to_owned());
+    let plan = planned(&spec(), &observed).unwrap();
+    assert_eq!(plan.stores.len(), 2);
+    let told = plan.findings.iter().find(|finding| finding.rule == "StoreNotReady").unwrap();
+    assert!(told.pointer == "/spec/copies/1/store" && told.message.contains("the bucket does not exist"), "{told:?}");
+}
+
+#[test]
+fn a_further_store_is_waited_for_until_the_next_run_or_as_long_as_the_objective_allows() {
+    let of = |rpo: &str, cron: &str| -> RecoveryPlan {
+        let mut spec = spec();
+        spec.objectives.rpo = rpo.into();
+        spec.schedule = Schedule { cron: Some(cron.to_owned()), time_zone: "UTC".to_owned(), ..spec.schedule };
+        RecoveryPlan::new("pay", spec)
+    };
+    let until = |plan: &RecoveryPlan| patience(plan, at("2026-11-26T06:00:10Z"), at("2026-11-26T06:01:00Z"));
+    assert_eq!(until(&of("7h", "0 */6 * * *")), at("2026-11-26T12:00:00Z"));
+    assert_eq!(until(&of("2h", "0 */6 * * *")), at("2026-11-26T08:00:10Z"));
+    let mut paused = of("7h", "0 */6 * * *");
+    paused.spec.paused = true;
+    assert_eq!(until(&paused), at("2026-11-26T13:00:10Z"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod objective;
 mod plan;
 mod restore;
 mod retention;
+mod round;
 mod schedule;
 
 /// A moment.

@@ -26,7 +26,7 @@ fn daily(days: i64) -> Vec<Point> {
 }
 
 fn policy(last: i32, daily: i32, weekly: i32, monthly: i32, yearly: i32) -> Retention {
-    Retention { last, daily, weekly, monthly, yearly, minimum: 1 }
+    Retention { last, daily, weekly, monthly, yearly, minimum: 1, history: 2 }
 }
 
 fn run(policy: &Retention, holds: &[Hold], points: &[Point]) -> Vec<Decision> {
@@ -168,6 +168,7 @@ fn policies() -> impl Strategy<Value = Retention> {
         monthly,
         yearly,
         minimum,
+        history: 2,
     })
 }
 
@@ -219,7 +220,7 @@ proptest! {
     fn a_more_generous_plan_keeps_no_less(policy in policies(), more in 0_i32..4, points in points()) {
         let generous = Retention {
             last: policy.last + more, daily: policy.daily + more, weekly: policy.weekly + more,
-            monthly: policy.monthly + more, yearly: policy.yearly + more, minimum: policy.minimum + more,
+            monthly: policy.monthly + more, yearly: policy.yearly + more, minimum: policy.minimum + more, history: 2,
         };
         prop_assert!(names(&all(&policy, &points)).is_subset(&names(&all(&generous, &points))));
     }

@@ -103,7 +103,7 @@ fn judged(findings: &[Finding]) -> Refusal {
 }
 
 /// Remembers the head of a chain, outside the repository. It never goes back.
-pub(super) async fn remember_head(
+pub(crate) async fn remember_head(
     context: &Context,
     store: &str,
     department: &str,

@@ -11,7 +11,7 @@ use zhengyun_crds::recovery::{
 use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
 use zhengyun_domain::digest;
-use zhengyun_domain::recovery::backup::Stage;
+use zhengyun_domain::recovery::backup::Work;
 use zhengyun_domain::recovery::run::{Fault, Sighting, Standing};
 
 /// Reason of the worker's verdict on a repository with damage.
@@ -60,9 +60,9 @@ fn first(names: &[String]) -> Vec<String> {
 }
 
 /// A verification that was killed after its report and before its verdict is judged by the report.
-pub(super) fn judged(stage: Option<Stage>, sighting: Sighting) -> Sighting {
-    let found = match (&sighting, stage) {
-        (Sighting::Done(report), Some(Stage::Verify)) => report.get("findings").and_then(Value::as_array),
+pub(super) fn judged(work: Option<&Work>, sighting: Sighting) -> Sighting {
+    let found = match (&sighting, work) {
+        (Sighting::Done(report), Some(Work::Verify(_))) => report.get("findings").and_then(Value::as_array),
         _ => None,
     };
     let Some(first) = found.and_then(|findings| findings.first()) else { return sighting };
@@ -79,6 +79,7 @@ pub(super) fn intend(status: &mut SystemBackupStatus, store: &str, others: &[Str
         snapshot: None,
         bytes_added: 0,
         verified_at: None,
+        failure: None,
     };
     status.copies = std::iter::once(store).chain(others.iter().map(String::as_str)).map(copy).collect();
 }
@@ -125,12 +126,53 @@ pub(super) fn covered(status: &SystemBackupStatus) -> bool {
     !status.sources.is_empty() && status.sources.iter().all(|source| source.uncovered.is_empty())
 }
 
-/// Writes that the copy was read back.
-pub(super) fn verified(status: &mut SystemBackupStatus, now: Timestamp) {
-    for copy in status.copies.iter_mut().filter(|copy| copy.state == CopyState::Stored) {
+/// The report of the worker about a copy.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Copied {
+    snapshot: String,
+    uploaded: u64,
+    pub(super) chain: Value,
+}
+
+pub(super) fn copied(report: &Value) -> Result<Copied, String> {
+    serde_json::from_value(report.clone()).map_err(|e| format!("the report of the worker cannot be read: {e}"))
+}
+
+/// Writes that a further store has a copy.
+pub(super) fn replicate(status: &mut SystemBackupStatus, store: &str, copied: &Copied) {
+    if let Some(copy) = status.copies.iter_mut().find(|copy| copy.store == store) {
+        copy.state = CopyState::Stored;
+        copy.snapshot = Some(copied.snapshot.clone());
+        copy.bytes_added = count(copied.uploaded);
+    }
+}
+
+/// Writes why a further store has no good copy: it is not tried any more.
+pub(super) fn give_up(status: &mut SystemBackupStatus, store: &str, fault: &Fault, now: Timestamp) {
+    if let Some(copy) = status.copies.iter_mut().find(|copy| copy.store == store) {
+        copy.failure = Some(cut(format!("{}: {}", fault.reason, fault.message), 1000));
+        if fault.reason == NOT_INTACT {
+            copy.state = CopyState::Damaged;
+        }
+    }
+    if let Some(failure) = &mut status.failure {
+        store.clone_into(&mut failure.subject);
+    }
+    close(status, now);
+}
+
+/// Writes that a copy was read back.
+pub(super) fn verified(status: &mut SystemBackupStatus, store: &str, now: Timestamp) {
+    for copy in status.copies.iter_mut().filter(|copy| copy.store == store) {
         copy.state = CopyState::Verified;
         copy.verified_at = Some(Time(now));
     }
+    close(status, now);
+}
+
+/// The conditions of one that ended tell of every copy.
+fn close(status: &mut SystemBackupStatus, now: Timestamp) {
     if status.phase.is_some_and(BackupPhase::is_terminal) {
         status.conditions = ended(status, &status.conditions, now);
     }
@@ -200,7 +242,9 @@ pub(super) fn moved(
             subject: String::new(),
             message: cut(fault.message.clone(), 2000),
         });
-        for copy in status.copies.iter_mut().filter(|c| c.state == CopyState::Stored && fault.reason == NOT_INTACT) {
+        // A further copy's damage ends no run.
+        let damaged = |copy: &&mut StoredCopy| copy.state == CopyState::Stored && fault.reason == NOT_INTACT;
+        if let Some(copy) = status.copies.first_mut().filter(damaged) {
             copy.state = CopyState::Damaged;
         }
     }
@@ -235,10 +279,7 @@ fn ended(
             let missing: Vec<String> = status
                 .copies
                 .iter()
-                .filter(|copy| copy.state == CopyState::Missing)
-                .map(|copy| {
-                    format!("store {} holds no copy (copies beyond the first are not made in this version)", copy.store)
-                })
+                .filter_map(|copy| Some(format!("no good copy in store {}: {}", copy.store, copy.failure.as_ref()?)))
                 .chain(status.sources.iter().filter(|s| !s.uncovered.is_empty()).map(|source| {
                     format!("volumes of {} whose data no source covers: {}", source.name, source.uncovered.join(", "))
                 }))
@@ -251,14 +292,17 @@ fn ended(
             set.no(
                 C::Ready,
                 reason,
-                format!("it stands and can be restored, but is not whole: {}", missing.join("; ")),
+                format!(
+                    "it stands and can be restored, but is not whole: {}; the next run makes up for it",
+                    missing.join("; ")
+                ),
             );
         }
         Some(BackupPhase::Cancelled) => {
             set.no(
                 C::Ready,
                 Reason::Cancelled,
-                "cancelled; what its worker stored until then is part of no backup and stays in the repository until it is pruned",
+                "cancelled; what its worker stored until then is part of no backup and is removed",
             );
         }
         _ => {

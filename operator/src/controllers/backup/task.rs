@@ -1,8 +1,7 @@
-//! What the processes of a backup are told.
+//! What the process that captures is told.
 
 use kube::ResourceExt;
 use zhengyun_crds::recovery::SystemBackup;
-use zhengyun_domain::recovery::backup::Stage;
 
 use super::Context;
 use super::prepare::Prepared;
@@ -11,33 +10,20 @@ use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 
 /// Seconds that a process waits for a repository that another run holds; then it is started again later.
-const LEASE_WAIT_SECONDS: u32 = 60;
+pub(super) const LEASE_WAIT_SECONDS: u32 = 60;
 
-/// The task of a stage, or what it waits for.
+/// The task of the process that captures, or what it waits for.
 pub(super) async fn task(
     context: &Context,
     recovery: &Recovery,
-    stage: Option<Stage>,
     backup: &SystemBackup,
     prepared: &Prepared,
 ) -> Result<Result<Task, String>, ReconcileError> {
     let repository = &prepared.repository;
-    let capture = stage == Some(Stage::Capture);
-    let command = if capture { "backup" } else { "verify" };
-    let mut task = match repository.task(context, recovery, WORKER, command).await? {
+    let mut task = match repository.task(context, recovery, WORKER, "backup").await? {
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
-    if !capture {
-        if let Err(message) = repository.trust(context, &mut task).await? {
-            return Ok(Err(message));
-        }
-        let copies = backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default();
-        let snapshot = copies.iter().find(|copy| copy.store == repository.store).and_then(|copy| copy.snapshot.clone());
-        let Some(snapshot) = snapshot else { return Ok(Err("no snapshot was written".to_owned())) };
-        task.option("--backup", snapshot);
-        return Ok(Ok(task));
-    }
     task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
     task.kept("--state-dir", "journal");
     // The same run and attempt each time: that is how the worker goes on where a killed one stopped.

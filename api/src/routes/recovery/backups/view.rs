@@ -9,7 +9,7 @@ use super::super::run::{Failure, Progress};
 use super::phase;
 use crate::names::department_of;
 use crate::shapes::{self, Condition, Readiness};
-use crate::words::{BackupPhaseWord, BackupTriggerWord, ConsistencyWord, CopyStateWord};
+use crate::words::{BackupPhaseWord, BackupTriggerWord, ConsistencyWord, CopyStateWord, RetentionFateWord};
 
 /// A backup in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,6 +90,9 @@ pub(crate) struct Backup {
     /// The signed list of everything in it, by its root.
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<Manifest>,
+    /// What becomes of its data, and why; absent until it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<Retained>,
     /// Why it ended other than as intended.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
@@ -150,6 +153,24 @@ pub(crate) struct StoredCopy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     verified_at: Option<String>,
+    /// Why there is none, or why it is no good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+/// What becomes of a backup's data, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Retained {
+    /// What becomes of it.
+    #[schema(value_type = RetentionFateWord)]
+    fate: String,
+    /// Every reason to keep it, or the one to drop it.
+    reasons: Vec<String>,
+    /// When it was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    dropped_at: Option<String>,
 }
 
 /// The signed list of everything in a backup, by its root.
@@ -211,6 +232,7 @@ impl From<&Resource> for Backup {
             sources: status.sources.into_iter().map(CapturedSource::from).collect(),
             copies: status.copies.into_iter().map(StoredCopy::from).collect(),
             manifest: status.manifest.map(Manifest::from),
+            retention: status.retention.map(Retained::from),
             failure: status.failure.as_ref().map(Failure::from),
             conditions: shapes::conditions(Some(&status.conditions)),
             created_at: shapes::created(&backup.metadata),
@@ -243,6 +265,17 @@ impl From<crd::StoredCopy> for StoredCopy {
             store: copy.store,
             snapshot: copy.snapshot,
             bytes_added: copy.bytes_added,
+            failure: copy.failure,
+        }
+    }
+}
+
+impl From<crd::RetentionRecord> for Retained {
+    fn from(record: crd::RetentionRecord) -> Self {
+        Self {
+            fate: record.fate.to_string(),
+            reasons: record.reasons,
+            dropped_at: record.dropped_at.as_ref().map(shapes::moment),
         }
     }
 }

@@ -138,6 +138,8 @@ pub(crate) struct PlanRetention {
     yearly: i32,
     /// Verified backups that are kept in any case.
     minimum: i32,
+    /// Records of backups without data that are kept.
+    history: i32,
 }
 
 /// What is known of the copies in one store.
@@ -239,6 +241,7 @@ impl From<&Resource> for RecoveryPlan {
                 monthly: spec.retention.monthly,
                 yearly: spec.retention.yearly,
                 minimum: spec.retention.minimum,
+                history: spec.retention.history,
             },
             ceiling: spec.ceiling.0.clone(),
             edition: spec.edition.to_string(),

@@ -1,7 +1,8 @@
 //! What follows for a backup from what is seen of its processes.
 
-use zhengyun_crds::recovery::BackupPhase;
+use zhengyun_crds::recovery::{BackupPhase, CopyState, StoredCopy};
 
+use super::copies::{Work, is_stored, work};
 use super::machine::{Event, Illegal, step};
 use crate::recovery::run::{Fault, Order, Sighting};
 
@@ -12,10 +13,12 @@ pub struct Facts<'a> {
     pub cancel: bool,
     /// How often it was taken up.
     pub attempt: i32,
-    /// The process of the present phase.
+    /// The process of the present work.
     pub sighting: &'a Sighting,
-    /// Whether every store that should hold a copy has one.
-    pub everywhere: bool,
+    /// Copies, the first one first, as they stood when the process was looked at.
+    pub copies: &'a [StoredCopy],
+    /// Whether a further store was waited for long enough.
+    pub overdue: bool,
     /// Whether everything that should be covered is.
     pub covered: bool,
 }
@@ -29,25 +32,8 @@ pub struct Next {
     pub order: Order,
     /// Why it cannot go on, if so.
     pub fault: Option<Fault>,
-}
-
-/// Which of the two processes of a run a phase looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The one that reads the sources and writes the primary copy.
-    Capture,
-    /// The one that reads the copy back.
-    Verify,
-}
-
-/// The process that a phase waits for.
-pub const fn stage(phase: BackupPhase) -> Option<Stage> {
-    use BackupPhase as P;
-    match phase {
-        P::Quiescing | P::Capturing | P::Resuming | P::Sealing => Some(Stage::Capture),
-        P::Replicating | P::Verifying => Some(Stage::Verify),
-        _ => None,
-    }
+    /// Further store whose copy is given up for that fault; the run goes on without it.
+    pub given_up: Option<String>,
 }
 
 /// Decides.
@@ -56,75 +42,122 @@ pub const fn stage(phase: BackupPhase) -> Option<Stage> {
 /// When the table of phases has no such transition, which is a defect.
 pub fn follow(phase: BackupPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     use BackupPhase as P;
-    let stay = |order| Ok(Next { phase, order, fault: None });
+    let to = |phase, order| Next { phase, order, fault: None, given_up: None };
     if matches!(phase, P::Failing | P::Cancelling) {
         return if facts.sighting.runs() {
-            stay(if facts.sighting.hangs() { Order::Kill } else { Order::Cancel })
+            Ok(to(phase, if facts.sighting.hangs() { Order::Kill } else { Order::Cancel }))
         } else {
-            Ok(Next { phase: step(phase, Event::Cleared)?, order: Order::Nothing, fault: None })
+            Ok(to(step(phase, Event::Cleared)?, Order::Nothing))
         };
     }
-    if stage(phase).is_none() {
-        return stay(Order::Nothing);
-    }
+    let Some(work) = work(phase, facts.copies) else { return Ok(to(phase, Order::Nothing)) };
     if facts.cancel {
-        return Ok(Next { phase: step(phase, Event::CancelAsked)?, order: Order::Cancel, fault: None });
+        return Ok(to(step(phase, Event::CancelAsked)?, Order::Cancel));
     }
+    let further = work.further(facts.copies);
     match facts.sighting {
-        Sighting::Running { .. } => stay(if facts.sighting.hangs() { Order::Kill } else { Order::Wait }),
-        Sighting::Absent => stay(Order::Start),
-        Sighting::Lost => Ok(Next { phase: step(phase, Event::WorkerLost)?, order: Order::Start, fault: None }),
-        Sighting::Failed(fault) if fault.may_pass(facts.attempt) => {
-            let phase = step(phase, Event::WorkerLost)?;
-            Ok(Next { phase, order: fault.order(), fault: Some(fault.clone()) })
-        }
+        Sighting::Running { .. } => Ok(to(phase, if facts.sighting.hangs() { Order::Kill } else { Order::Wait })),
+        Sighting::Absent => Ok(to(phase, Order::Start)),
+        Sighting::Lost => Ok(to(step(phase, Event::WorkerLost)?, Order::Start)),
         Sighting::Failed(fault) => {
-            Ok(Next { phase: step(phase, Event::Failed)?, order: Order::Nothing, fault: Some(fault.clone()) })
+            let waits = fault.may_pass(facts.attempt) && !(further.is_some() && facts.overdue);
+            let fault = Some(fault.clone());
+            if waits {
+                let order = fault.as_ref().map_or(Order::Start, Fault::order);
+                return Ok(Next { fault, ..to(step(phase, Event::WorkerLost)?, order) });
+            }
+            match further {
+                Some(store) => give_up(phase, &work, store, fault, facts),
+                None => Ok(Next { fault, ..to(step(phase, Event::Failed)?, Order::Nothing) }),
+            }
         }
         Sighting::Done(_) => {
             let mut phase = phase;
-            for event in ending(phase, facts) {
+            for event in ending(phase, &work, facts) {
                 phase = step(phase, event)?;
             }
-            Ok(Next { phase, order: Order::Nothing, fault: None })
+            Ok(to(phase, Order::Nothing))
         }
     }
 }
 
+/// A further copy that cannot be made or is no good does not end the run: one sealed copy is worth keeping.
+///
+/// # Errors
+/// When the table of phases has no such transition, which is a defect.
+fn give_up(
+    phase: BackupPhase,
+    work: &Work,
+    store: &str,
+    fault: Option<Fault>,
+    facts: &Facts<'_>,
+) -> Result<Next, Illegal> {
+    // While it is still to be verified, the first copy keeps the run going.
+    let last = matches!(work, Work::Verify(_)) && !others_are_stored(store, facts.copies);
+    let phase = if last { step(phase, Event::VerifiedPart)? } else { phase };
+    Ok(Next { phase, order: Order::Nothing, fault, given_up: Some(store.to_owned()) })
+}
+
+fn others_are_stored(store: &str, copies: &[StoredCopy]) -> bool {
+    copies.iter().any(|copy| copy.store != store && is_stored(copy))
+}
+
 /// The events that the end of a process stands for.
-fn ending(phase: BackupPhase, facts: &Facts<'_>) -> Vec<Event> {
+fn ending(phase: BackupPhase, work: &Work, facts: &Facts<'_>) -> Vec<Event> {
     use BackupPhase as P;
-    let captured = [Event::Quiesced, Event::Captured, Event::Resumed, Event::Sealed];
-    let skip = match phase {
-        P::Quiescing => 0,
-        P::Capturing => 1,
-        P::Resuming => 2,
-        P::Sealing => 3,
-        _ => captured.len(),
+    let others = |store: &str, is: fn(&StoredCopy) -> bool| {
+        facts.copies.iter().skip(1).any(|copy| copy.store != *store && is(copy))
     };
-    let mut events: Vec<Event> = captured.into_iter().skip(skip).collect();
-    if events.is_empty() {
-        let whole = phase == P::Verifying && facts.everywhere && facts.covered;
-        events.push(if whole { Event::VerifiedWhole } else { Event::VerifiedPart });
-    } else if facts.everywhere {
-        // There is no other store to wait for.
-        events.push(Event::Replicated);
+    match work {
+        Work::Capture => {
+            let captured = [Event::Quiesced, Event::Captured, Event::Resumed, Event::Sealed];
+            let skip = match phase {
+                P::Quiescing => 0,
+                P::Capturing => 1,
+                P::Resuming => 2,
+                _ => 3,
+            };
+            let mut events: Vec<Event> = captured.into_iter().skip(skip).collect();
+            if facts.copies.len() <= 1 {
+                // There is no other store to wait for.
+                events.push(Event::Replicated);
+            }
+            events
+        }
+        // One that was given up before keeps the run from being whole.
+        Work::Replicate(store) if others(store, |copy| copy.state == CopyState::Missing) => Vec::new(),
+        Work::Replicate(_) => vec![Event::Replicated],
+        Work::Verify(store) if others_are_stored(store, facts.copies) => Vec::new(),
+        Work::Verify(store) => {
+            let good = |copy: &StoredCopy| copy.store == *store || copy.state == CopyState::Verified;
+            let whole = phase == P::Verifying && facts.covered && facts.copies.iter().all(good);
+            vec![if whole { Event::VerifiedWhole } else { Event::VerifiedPart }]
+        }
     }
-    events
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use zhengyun_crds::recovery::BackupPhase as P;
+    use zhengyun_crds::recovery::{BackupPhase as P, CopyState as C, StoredCopy};
 
     use super::{Facts, Next, follow};
     use crate::recovery::run::{Fault, Order, Sighting, Standing};
 
-    fn decide(phase: P, sighting: &Sighting, change: impl FnOnce(&mut Facts<'_>)) -> Next {
-        let mut facts = Facts { cancel: false, attempt: 1, sighting, everywhere: true, covered: true };
+    fn copy(store: &str, state: C, failure: Option<&str>) -> StoredCopy {
+        let failure = failure.map(str::to_owned);
+        StoredCopy { store: store.to_owned(), state, snapshot: None, bytes_added: 0, verified_at: None, failure }
+    }
+
+    fn among(phase: P, copies: &[StoredCopy], sighting: &Sighting, change: impl FnOnce(&mut Facts<'_>)) -> Next {
+        let mut facts = Facts { cancel: false, attempt: 1, sighting, copies, overdue: false, covered: true };
         change(&mut facts);
         follow(phase, &facts).unwrap()
+    }
+
+    fn decide(phase: P, sighting: &Sighting, change: impl FnOnce(&mut Facts<'_>)) -> Next {
+        let state = if matches!(phase, P::Replicating | P::Verifying) { C::Stored } else { C::Missing };
+        among(phase, &[copy("near", state, None)], sighting, change)
     }
 
     fn running(silent_seconds: u64) -> Sighting {
@@ -142,14 +175,42 @@ mod tests {
         assert_eq!(decide(P::Capturing, &running(1), |_| {}).order, Order::Wait);
         assert_eq!(decide(P::Capturing, &Sighting::Done(json!({})), |_| {}).phase, P::Verifying);
         assert_eq!(decide(P::Verifying, &Sighting::Done(json!({})), |_| {}).phase, P::Completed);
+        assert_eq!(decide(P::Verifying, &Sighting::Done(json!({})), |f| f.covered = false).phase, P::Incomplete);
     }
 
     #[test]
-    fn what_is_not_whole_is_not_completed() {
+    fn every_store_gets_a_copy_and_every_copy_is_read_back() {
         let done = Sighting::Done(json!({}));
-        assert_eq!(decide(P::Capturing, &done, |f| f.everywhere = false).phase, P::Replicating);
-        assert_eq!(decide(P::Replicating, &done, |f| f.everywhere = false).phase, P::Incomplete);
-        assert_eq!(decide(P::Verifying, &done, |f| f.covered = false).phase, P::Incomplete);
+        let three = |a, b, c| [copy("a", a, None), copy("b", b, None), copy("c", c, None)];
+        let phase = |at, copies: &[StoredCopy]| among(at, copies, &done, |_| {}).phase;
+        assert_eq!(phase(P::Capturing, &three(C::Missing, C::Missing, C::Missing)), P::Replicating);
+        assert_eq!(phase(P::Replicating, &three(C::Stored, C::Missing, C::Missing)), P::Replicating);
+        assert_eq!(phase(P::Replicating, &three(C::Stored, C::Stored, C::Missing)), P::Verifying);
+        assert_eq!(phase(P::Verifying, &three(C::Stored, C::Stored, C::Stored)), P::Verifying);
+        assert_eq!(phase(P::Verifying, &three(C::Verified, C::Stored, C::Stored)), P::Verifying);
+        assert_eq!(phase(P::Verifying, &three(C::Verified, C::Verified, C::Stored)), P::Completed);
+    }
+
+    #[test]
+    fn a_further_copy_that_cannot_be_made_leaves_the_first_one_standing() {
+        let two = [copy("a", C::Stored, None), copy("b", C::Missing, None)];
+        // A store that is away is waited for until it is overdue.
+        let away = among(P::Replicating, &two, &fault("StoreUnreachable", true), |_| {});
+        assert_eq!((away.phase, away.order, away.given_up), (P::Replicating, Order::StartLater, None));
+        for given_up in [
+            among(P::Replicating, &two, &fault("StoreUnreachable", true), |f| f.overdue = true),
+            among(P::Replicating, &two, &fault("WrongKey", false), |_| {}),
+        ] {
+            assert_eq!((given_up.phase, given_up.given_up.as_deref()), (P::Replicating, Some("b")));
+        }
+        let without = [copy("a", C::Stored, None), copy("b", C::Missing, Some("away"))];
+        assert_eq!(among(P::Replicating, &without, &Sighting::Done(json!({})), |_| {}).phase, P::Incomplete);
+        // The same for one that is read back and no good; the first one's damage ends the run.
+        let both = [copy("a", C::Verified, None), copy("b", C::Stored, None)];
+        let damaged = among(P::Verifying, &both, &fault("NotIntact", false), |_| {});
+        assert_eq!((damaged.phase, damaged.given_up.as_deref()), (P::Incomplete, Some("b")));
+        let first = [copy("a", C::Stored, None), copy("b", C::Stored, None)];
+        assert_eq!(among(P::Verifying, &first, &fault("NotIntact", false), |_| {}).phase, P::Failing);
     }
 
     #[test]

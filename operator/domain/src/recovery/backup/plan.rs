@@ -8,6 +8,7 @@ use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{PlanSource, RecoveryPlanSpec, SourceOrigin};
 use zhengyun_crds::site::ExternalSources;
 
+use super::copies::{away, unusable};
 use crate::digest;
 use crate::finding::Finding;
 use crate::quantity::Quantity;
@@ -185,6 +186,7 @@ pub fn plan(spec: &RecoveryPlanSpec, table: &LevelTable, observed: &Observed) ->
     };
     let independence = independence(&sources, &stores, observed);
     let mut findings = apart(spec, &independence);
+    findings.extend(away(spec, observed));
     findings.extend(pace(&schedule, objective, observed.created));
     findings.extend(outside_row(table, spec.level, objective.rpo, objective.rto));
     Ok(BackupPlan { sources, stores, ceiling, schedule, drill, objective, independence, findings })
@@ -312,10 +314,8 @@ fn store(at: usize, name: &str, observed: &Observed) -> Result<PlannedStore, Fin
         ));
     }
     match &store.unusable {
-        Some(why) => {
-            Err(Finding::new(pointer, Reason::StoreNotReady.as_str(), format!("store {name} cannot be used: {why}")))
-        }
-        None => Ok(PlannedStore { store: name.to_owned(), site: store.site.clone() }),
+        Some(why) if at == 0 => Err(unusable(at, name, why)),
+        _ => Ok(PlannedStore { store: name.to_owned(), site: store.site.clone() }),
     }
 }
 

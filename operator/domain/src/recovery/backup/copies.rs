@@ -1,0 +1,119 @@
+//! Copies in further stores: what a run does next about them, and how long it waits for a store that is away.
+
+use jiff::{SignedDuration, Timestamp};
+use zhengyun_crds::Reason;
+use zhengyun_crds::recovery::{BackupPhase, CopyState, RecoveryPlan, RecoveryPlanSpec, StoredCopy};
+
+use super::plan::Observed;
+use crate::finding::Finding;
+use crate::recovery::duration;
+use crate::recovery::schedule::Schedule;
+
+/// What a process of a run does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It reads the sources and writes the first copy.
+    Capture,
+    /// It copies that to this store.
+    Replicate(String),
+    /// It reads the copy in this store back.
+    Verify(String),
+}
+
+impl Work {
+    /// The further store that it is about; none if it is about the first copy.
+    pub fn further<'a>(&'a self, copies: &[StoredCopy]) -> Option<&'a str> {
+        match self {
+            Self::Capture => None,
+            Self::Replicate(store) | Self::Verify(store) => {
+                (copies.first().map(|first| first.store.as_str()) != Some(store.as_str())).then_some(store)
+            }
+        }
+    }
+}
+
+/// Whether a copy is still to be made: one that was given up is not.
+pub(super) fn is_wanted(copy: &StoredCopy) -> bool {
+    copy.state == CopyState::Missing && copy.failure.is_none()
+}
+
+/// Whether a copy is to be read back.
+pub(super) fn is_stored(copy: &StoredCopy) -> bool {
+    copy.state == CopyState::Stored && copy.failure.is_none()
+}
+
+/// The process that a phase waits for: copies are made one after the other, then read back one after the other.
+///
+/// A run whose copies could not all be made stays in `Replicating` while it reads back those that stand.
+pub fn work(phase: BackupPhase, copies: &[StoredCopy]) -> Option<Work> {
+    use BackupPhase as P;
+    let verify = || copies.iter().find(|copy| is_stored(copy)).map(|copy| Work::Verify(copy.store.clone()));
+    match phase {
+        P::Quiescing | P::Capturing | P::Resuming | P::Sealing => Some(Work::Capture),
+        P::Replicating => {
+            let wanted = copies.iter().skip(1).find(|copy| is_wanted(copy));
+            wanted.map(|copy| Work::Replicate(copy.store.clone())).or_else(verify)
+        }
+        P::Verifying => verify(),
+        _ => None,
+    }
+}
+
+/// Further stores that cannot be used for the moment: the first copy does not wait for them.
+pub(super) fn away(spec: &RecoveryPlanSpec, observed: &Observed) -> Vec<Finding> {
+    let why = |store: &str| observed.stores.get(store).and_then(|facts| facts.unusable.as_ref());
+    let further = spec.copies.iter().enumerate().skip(1);
+    further.filter_map(|(at, copy)| why(&copy.store).map(|why| unusable(at, &copy.store, why))).collect()
+}
+
+pub(super) fn unusable(at: usize, store: &str, why: &str) -> Finding {
+    let message = format!("store {store} cannot be used: {why}");
+    Finding::new(format!("/spec/copies/{at}/store"), Reason::StoreNotReady.as_str(), message)
+}
+
+/// Until when a run waits for a further store: no longer than the plan allows to lose, and not when the next run is due.
+pub fn patience(plan: &RecoveryPlan, captured_at: Timestamp, now: Timestamp) -> Timestamp {
+    let rpo = duration::parse("rpo", &plan.spec.objectives.rpo).unwrap_or(SignedDuration::ZERO);
+    let until = captured_at.checked_add(rpo).unwrap_or(Timestamp::MAX);
+    if plan.spec.paused {
+        // It holds no other run up.
+        return until;
+    }
+    let created = plan.metadata.creation_timestamp.as_ref().map_or(now, |at| at.0);
+    let next = Schedule::read("/spec/schedule", &plan.spec.schedule, created).ok().and_then(|s| s.after(captured_at));
+    next.map_or(until, |next| until.min(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use zhengyun_crds::recovery::{BackupPhase as P, CopyState as C, StoredCopy};
+
+    use super::{Work, work};
+
+    fn copy(store: &str, state: C, failure: Option<&str>) -> StoredCopy {
+        StoredCopy {
+            store: store.to_owned(),
+            state,
+            snapshot: None,
+            bytes_added: 0,
+            verified_at: None,
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn copies_are_made_and_read_back_one_after_the_other() {
+        let mut copies = vec![copy("a", C::Stored, None), copy("b", C::Missing, None), copy("c", C::Missing, None)];
+        assert_eq!(work(P::Sealing, &copies), Some(Work::Capture));
+        assert_eq!(work(P::Replicating, &copies), Some(Work::Replicate("b".to_owned())));
+        copies[1].failure = Some("away".to_owned());
+        assert_eq!(work(P::Replicating, &copies), Some(Work::Replicate("c".to_owned())));
+        copies[2].state = C::Stored;
+        assert_eq!(work(P::Replicating, &copies), Some(Work::Verify("a".to_owned())));
+        copies[0].state = C::Verified;
+        assert_eq!(work(P::Replicating, &copies), Some(Work::Verify("c".to_owned())));
+        assert_eq!(work(P::Completed, &copies), None);
+        assert_eq!(Work::Verify("a".to_owned()).further(&copies), None);
+        assert_eq!(Work::Verify("c".to_owned()).further(&copies), Some("c"));
+    }
+}

@@ -1,0 +1,284 @@
+//! Retention: what a plan's repositories forget, and what its backups say of it.
+//!
+//! The decision is the domain's. Here a process of the worker is started for each store in which something is to go; what it reports
+//! is written down before it is taken away, so that a crash in between repeats both.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{DeleteParams, Preconditions};
+use kube::{Api, ResourceExt};
+use serde::Deserialize;
+use serde_json::Value;
+use zhengyun_crds::recovery::{
+    CopyState, DrillPhase, RecoveryPlan, RestorePhase, RetentionFate, RetentionRecord, SystemBackup, SystemBackupStatus,
+};
+use zhengyun_crds::{ConditionType as C, Reason};
+use zhengyun_domain::condition::ConditionSet;
+use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, gone, round};
+use zhengyun_domain::recovery::run::Sighting;
+
+use super::{Context, department_of};
+use crate::controllers::backup::{phase, remember_head};
+use crate::controllers::recovery::order::Repository;
+use crate::controllers::recovery::{Recovery, WORKER, keys, reach, run_id};
+use crate::executor::{RunId, Task};
+use crate::runtime::controller::ReconcileError;
+use crate::runtime::hub::{is_conflict, replace_status};
+
+/// How soon a process that forgets is looked at again.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a store that failed is left alone.
+const REST_SECONDS: u64 = 60;
+/// Seconds that the process waits for a repository that another run holds.
+const LEASE_WAIT_SECONDS: u32 = 60;
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// When to look again, if something is under way or waits.
+    pub(super) again: Option<Duration>,
+    /// What cannot be dropped, and why.
+    pub(super) complaints: Vec<String>,
+}
+
+/// The report of the worker.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    at: Timestamp,
+    forgotten: BTreeSet<String>,
+    kept_runs: BTreeSet<String>,
+    chain: Value,
+}
+
+/// Applies retention to the backups of a plan.
+pub(super) async fn apply(
+    context: &Context,
+    recovery: &Recovery,
+    plan: &RecoveryPlan,
+    backups: &[Arc<SystemBackup>],
+) -> Result<Standing, ReconcileError> {
+    let mut standing = Standing::default();
+    let facts = Facts { plan, backups: backups.iter().map(AsRef::as_ref).collect(), in_use: in_use(context, plan) };
+    let round = round(&facts, context.clock.now());
+    let copies = backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
+    let stores: BTreeSet<String> = copies.map(|copy| copy.store.clone()).collect();
+    let mut seen = Vec::new();
+    for store in stores {
+        let run = run_id(plan.uid().as_deref(), &format!("retention-{store}"))?;
+        let sighting = recovery.observe(&run).await?;
+        if let Sighting::Done(report) = &sighting {
+            settle(context, plan, &store, report).await?;
+            recovery.remove(&run).await?;
+            // What was just written is not in the cache yet.
+            standing.again = Some(LOOK);
+        }
+        seen.push((store, run, sighting));
+    }
+    if standing.again.is_some() {
+        return Ok(standing);
+    }
+    // What is to be dropped says so before it is.
+    for backup in backups {
+        if let Some(record) = round.records.get(&backup.name_any())
+            && !tell(context, backup, record).await?
+        {
+            standing.again = Some(LOOK);
+        }
+    }
+    if standing.again.is_some() {
+        return Ok(standing);
+    }
+    for (store, run, sighting) in &seen {
+        at_store(context, recovery, plan, (store, run, sighting), &round, &mut standing).await?;
+    }
+    for backup in backups.iter().filter(|backup| round.expired.contains(&backup.name_any())) {
+        expire(context, backup).await?;
+    }
+    Ok(standing)
+}
+
+/// Backups that a restore or a drill under way rests on.
+fn in_use(context: &Context, plan: &RecoveryPlan) -> BTreeSet<String> {
+    let namespace = plan.namespace();
+    let restores = context.watches.restores.matching(|restore| {
+        let ended = restore.status.as_ref().and_then(|s| s.phase).is_some_and(RestorePhase::is_terminal);
+        restore.namespace() == namespace && !ended
+    });
+    let drills = context.watches.drills.matching(|drill| {
+        let ended = drill.status.as_ref().and_then(|s| s.phase).is_some_and(DrillPhase::is_terminal);
+        drill.namespace() == namespace && !ended
+    });
+    let drilled = drills
+        .iter()
+        .flat_map(|drill| [drill.spec.backup.clone(), drill.status.as_ref().and_then(|status| status.backup.clone())]);
+    restores.iter().map(|restore| restore.spec.backup.clone()).chain(drilled.flatten()).collect()
+}
+
+/// Starts what is to be forgotten in a store, or says why it cannot be.
+async fn at_store(
+    context: &Context,
+    recovery: &Recovery,
+    plan: &RecoveryPlan,
+    (store, run, sighting): (&str, &RunId, &Sighting),
+    round: &Round,
+    standing: &mut Standing,
+) -> Result<(), ReconcileError> {
+    let wanted = round.stores().contains(store);
+    match sighting {
+        Sighting::Running { .. } => {
+            if sighting.hangs() {
+                recovery.kill(run).await?;
+            }
+            standing.again = Some(LOOK);
+            return Ok(());
+        }
+        Sighting::Failed(_) if !wanted => return recovery.remove(run).await,
+        Sighting::Failed(fault) => {
+            standing.complaints.push(format!("store {store}: {}", fault.message));
+            if fault.seconds_ago < REST_SECONDS {
+                standing.again = Some(Duration::from_secs(REST_SECONDS.saturating_sub(fault.seconds_ago)));
+                return Ok(());
+            }
+        }
+        Sighting::Absent | Sighting::Lost | Sighting::Done(_) => {}
+    }
+    // A backup that has begun holds the repository; when it ends, this is looked at again.
+    let under_way = running(context, plan);
+    let began = |backup: &SystemBackup| backup.status.as_ref().is_some_and(|status| status.attempt > 0);
+    if !wanted || under_way.iter().any(|backup| backup.spec.plan == plan.name_any() && began(backup)) {
+        return Ok(());
+    }
+    match task(context, recovery, plan, store, round, &under_way).await? {
+        Ok(task) => {
+            recovery.start(run, task).await?;
+            standing.again = Some(LOOK);
+        }
+        Err(message) => {
+            standing.complaints.push(format!("store {store}: {message}"));
+            standing.again = Some(Duration::from_secs(REST_SECONDS));
+        }
+    }
+    Ok(())
+}
+
+/// Backups of the department that did not end: what they stored so far is theirs.
+fn running(context: &Context, plan: &RecoveryPlan) -> Vec<Arc<SystemBackup>> {
+    let namespace = plan.namespace();
+    context.watches.backups.matching(|backup| backup.namespace() == namespace && !phase(backup).is_terminal())
+}
+
+async fn task(
+    context: &Context,
+    recovery: &Recovery,
+    plan: &RecoveryPlan,
+    store: &str,
+    round: &Round,
+    under_way: &[Arc<SystemBackup>],
+) -> Result<Result<Task, String>, ReconcileError> {
+    let department = department_of(&plan.namespace().unwrap_or_default()).to_owned();
+    let folder = context.watches.stores.get(store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
+    let Some(folder) = folder else { return Ok(Err("it is not registered here any more".to_owned())) };
+    let place = match recovery.place(&folder) {
+        Ok(place) => place,
+        Err(message) => return Ok(Err(message)),
+    };
+    if crate::controllers::store::standing(context, store, &place, &department).await?.is_none() {
+        return Ok(Err(format!("the repository of department {department} does not stand there")));
+    }
+    let key = plan.spec.encryption.secret_name.clone();
+    let repository = Repository { department, key, store: store.to_owned(), folder };
+    let mut task = match repository.task(context, recovery, WORKER, "forget").await? {
+        Ok(task) => task,
+        Err(message) => return Ok(Err(message)),
+    };
+    task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
+    task.option("--run", format!("retention-{}", plan.uid().unwrap_or_default()));
+    task.option("--lease-wait", LEASE_WAIT_SECONDS.to_string());
+    for snapshot in round.forget.get(store).into_iter().flatten() {
+        task.option("--snapshot", snapshot);
+    }
+    task.text("--leftovers").text("--prune");
+    for backup in under_way {
+        task.option("--keep-run", backup.uid().unwrap_or_default());
+    }
+    Ok(Ok(task))
+}
+
+/// Writes down what a repository has forgotten.
+async fn settle(context: &Context, plan: &RecoveryPlan, store: &str, report: &Value) -> Result<(), ReconcileError> {
+    let report: Report = serde_json::from_value(report.clone())
+        .map_err(|e| ReconcileError::Transient(format!("the report of the worker cannot be read: {e}")))?;
+    let namespace = plan.namespace().unwrap_or_default();
+    remember_head(context, store, department_of(&namespace), &report.chain).await?;
+    let api: Api<SystemBackup> = context.namespaced(&namespace);
+    let uid = plan.uid().unwrap_or_default();
+    let of_plan = context.watches.backups.matching(|backup| backup.spec.plan_uid == uid);
+    let now = context.clock.now();
+    for known in of_plan {
+        // Read anew: it is written at once.
+        let Some(backup) = api.get_opt(&known.name_any()).await? else { continue };
+        let Some(before) = backup.status.clone() else { continue };
+        let (copies, mut record) = forgotten(&before.copies, before.retention.as_ref(), store, &report.forgotten, now);
+        let ended = before.finished_at.as_ref().is_some_and(|at| at.0 <= report.at);
+        let tidied = !report.kept_runs.contains(&backup.uid().unwrap_or_default());
+        let first = copies.first().is_some_and(|copy| copy.store == store && copy.snapshot.is_none());
+        if let Some(left) = record.as_ref().filter(|r| r.fate == RetentionFate::Drop && first && ended && tidied) {
+            record = Some(gone(left, now));
+        }
+        let after = SystemBackupStatus { copies, retention: record, ..before.clone() };
+        if after == before {
+            continue;
+        }
+        let after = told(&backup, after, now);
+        replace_status(&api, &backup, Some(&before), &after).await?;
+        context.events.normal(&backup, "Retention", "Forgotten", &format!("store {store} has forgotten it"));
+    }
+    Ok(())
+}
+
+/// The conditions of a backup without data.
+fn told(backup: &SystemBackup, mut status: SystemBackupStatus, now: Timestamp) -> SystemBackupStatus {
+    let Some(record) = status.retention.as_ref().filter(|record| record.fate == RetentionFate::Dropped) else {
+        return status;
+    };
+    // One that failed or was cancelled says why; it never had any.
+    if !status.copies.iter().any(|copy| copy.state == CopyState::Forgotten) {
+        return status;
+    }
+    let message = format!("its data was dropped by retention: {}; this is the record of it", record.reasons.join("; "));
+    let mut set = ConditionSet::new(&status.conditions, backup.metadata.generation, now);
+    set.no(C::Ready, Reason::Forgotten, message);
+    set.no(C::Verified, Reason::Forgotten, "no store holds it any more");
+    set.keep(C::Complete);
+    status.conditions = set.finish();
+    status
+}
+
+/// Writes what becomes of a backup's data; false if it changed meanwhile.
+async fn tell(context: &Context, backup: &SystemBackup, record: &RetentionRecord) -> Result<bool, ReconcileError> {
+    let before = backup.status.clone().unwrap_or_default();
+    if before.retention.as_ref() == Some(record) {
+        return Ok(true);
+    }
+    let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
+    let after = SystemBackupStatus { retention: Some(record.clone()), ..before };
+    match replace_status(&api, backup, backup.status.as_ref(), &after).await {
+        Err(error) if is_conflict(&error) => Ok(false),
+        other => Ok(other.map(|_| true)?),
+    }
+}
+
+/// Deletes the record of a backup without data.
+async fn expire(context: &Context, backup: &SystemBackup) -> Result<(), ReconcileError> {
+    let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
+    let only = Preconditions { uid: backup.uid(), resource_version: backup.resource_version() };
+    let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
+    match api.delete(&backup.name_any(), &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
+}
