@@ -99,6 +99,10 @@ pub struct ExternalDatabase {
     /// TCP port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
+    /// Secret in `zhengyun-system`, marked as the department's, with the keys `username`, `password` and `ca.crt`, the authority that
+    /// signed the server's certificate.
+    #[schemars(length(min = 1, max = 63))]
+    pub secret_name: String,
 }
 
 /// A folder outside the cloud below which recovery plans may name folders.

@@ -164,7 +164,7 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// When it cannot be ended.
     fn kill(&self, run: &RunId) -> Result<(), ExecutorError>;
 
-    /// A file that the present attempt wrote; none if it did not.
+    /// A file that the present attempt wrote, or one that the run keeps; none if there is none.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -6,10 +6,12 @@ use clap::{Parser, ValueEnum};
 use zhengyun_crds::recovery::ExistingPolicy;
 use zhengyun_worker::cluster::ClusterArgs;
 use zhengyun_worker::control::ProgressForm;
+use zhengyun_worker::database::DatabaseTargetArgs;
 use zhengyun_worker::run::open::{KeyArgs, TrustArgs};
+use zhengyun_worker::run::restore as worker;
 use zhengyun_worker::store::open::StoreArgs;
 
-/// Works out what a restore of a namespace would do, and carries out exactly that.
+/// Works out what a restore of a namespace or database would do, and carries out exactly that.
 ///
 /// Without --agreed nothing is written: the report names what would become of every object, and a digest of that. With --agreed the
 /// same is worked out again, and carried out only if its digest is the agreed one. Reports are JSON on stdout, progress and the error
@@ -33,6 +35,49 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Restore one namespace of a backup.
     Restore(Box<RestoreArgs>),
+    /// Restore one database of a backup.
+    RestoreDatabase(Box<DatabaseRestoreArgs>),
+}
+
+/// From where to which database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseRestoreArgs {
+    /// From where.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Which key.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What is known of the repository.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// API server at which Secrets say how the database is reached.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseTargetArgs,
+    /// Snapshot of the backup.
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub snapshot: String,
+    /// Root of the backup's manifest, as it was recorded when the backup was made.
+    #[arg(long, value_name = "HEX")]
+    pub root: String,
+    /// Source in the backup.
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// What becomes of a database that is not empty and differs.
+    #[arg(long, value_enum)]
+    pub existing: Existing,
+    /// Digest of the plan that is carried out; without it nothing is written.
+    #[arg(long, value_name = "DIGEST")]
+    pub agreed: Option<String>,
+    /// Folder for what must be known again when a killed process is followed by another one.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// New file for the outcome of every object, a JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Option<PathBuf>,
 }
 
 /// From where to where.
@@ -103,6 +148,16 @@ pub(crate) enum Existing {
     Skip,
     /// They are replaced.
     Replace,
+}
+
+impl From<Existing> for worker::Existing {
+    fn from(existing: Existing) -> Self {
+        match existing {
+            Existing::Fail => Self::Fail,
+            Existing::Skip => Self::Skip,
+            Existing::Replace => Self::Replace,
+        }
+    }
 }
 
 impl From<Existing> for ExistingPolicy {

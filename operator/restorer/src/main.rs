@@ -1,7 +1,8 @@
-//! `zhengyun-restorer`: restores one namespace of a backup, as planned.
+//! `zhengyun-restorer`: restores one namespace or database of a backup, as planned.
 
 mod args;
 mod backed;
+mod database;
 mod ended;
 mod guard;
 mod restore;
@@ -43,14 +44,18 @@ fn main() -> ExitCode {
             });
         }
     }
-    let Command::Restore(order) = args.command;
     let reporter = Reporter::start(control.clone(), args.progress, args.heartbeat_file);
-    let outcome = restore::restore(&order, runtime.handle(), &control);
+    let (outcome, wrote) = match &args.command {
+        Command::Restore(order) => (restore::restore(order, runtime.handle(), &control), restore::wrote(order)),
+        Command::RestoreDatabase(order) => {
+            (database::restore(order, runtime.handle(), &control), database::wrote(order))
+        }
+    };
     drop(reporter);
     match outcome {
         Ok(report) => say(&report),
         Err(error) => {
-            eprintln!("{}", error.word(restore::wrote(&order)));
+            eprintln!("{}", error.word(wrote));
             ExitCode::from(1)
         }
     }

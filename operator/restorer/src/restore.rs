@@ -13,9 +13,11 @@ use zhengyun_domain::recovery::restore::{
 };
 use zhengyun_worker::cluster::{Cluster, GivenClient};
 use zhengyun_worker::control::Control;
+use zhengyun_worker::database::DatabaseTargetArgs;
 use zhengyun_worker::engine::Engine;
 use zhengyun_worker::engine::backend::Access;
 use zhengyun_worker::error::WorkerError;
+use zhengyun_worker::evidence::chain::{BackupStatement, Chain};
 use zhengyun_worker::run::{manifest, open, restore as worker};
 
 use crate::args::{self, RestoreArgs};
@@ -25,7 +27,7 @@ use crate::guard::Permits;
 use crate::target::{self, Target};
 
 /// How many failures a report names.
-const NAMED: usize = 32;
+pub(crate) const NAMED: usize = 32;
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
@@ -69,17 +71,7 @@ pub(crate) fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -
     let store = open::existing(&args.store, runtime)?;
     let engine = args.keys.open(&store, Access::Read, control)?;
     let chain = args.trust.chain(&store)?;
-    let statements = chain.backups();
-    let statement = statements.iter().find(|b| b.snapshot == args.snapshot);
-    let statement = statement.ok_or_else(|| WorkerError::NoBackup { wanted: args.snapshot.clone() })?;
-    if statement.root != args.root {
-        return Err(WorkerError::Evidence {
-            part: format!("the manifest of backup {}", args.snapshot),
-            problem: format!("its root is {}, recorded was {}", statement.root, args.root),
-            fix: "another backup stands in its place; restore from another copy and find out who".to_owned(),
-        }
-        .into());
-    }
+    let statement = recorded(&chain, &args.snapshot, &args.root)?;
     let snapshot = engine.snapshot(&statement.snapshot)?;
     let proved = manifest::fetch(&engine, &snapshot, statement, &chain, &args.state_dir.join("manifest.jsonl"))?;
     let objects = backed::read(&engine, &snapshot, &proved, &args.source, control)?;
@@ -107,6 +99,20 @@ pub(crate) fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -
     control.enter("comparing");
     let target = runtime.block_on(target::look(&cluster, &args.namespace, &objects.directories))?;
     Ok(compare(&agreed, &target, &failures))
+}
+
+/// What was signed of a backup, which must be what was recorded of it.
+pub(crate) fn recorded<'a>(chain: &'a Chain, snapshot: &str, root: &str) -> Result<&'a BackupStatement, WorkerError> {
+    let statement = chain.backups().into_iter().find(|b| b.snapshot == snapshot);
+    let statement = statement.ok_or_else(|| WorkerError::NoBackup { wanted: snapshot.to_owned() })?;
+    if statement.root == root {
+        return Ok(statement);
+    }
+    Err(WorkerError::Evidence {
+        part: format!("the manifest of backup {snapshot}"),
+        problem: format!("its root is {}, recorded was {root}", statement.root),
+        fix: "another backup stands in its place; restore from another copy and find out who".to_owned(),
+    })
 }
 
 fn planned(args: &RestoreArgs, objects: &Content, target: Target) -> Result<RestorePlan, Ended> {
@@ -196,6 +202,7 @@ fn write(
         target: None,
         target_namespace: Some(args.namespace.clone()),
         cluster: to,
+        database: DatabaseTargetArgs::default(),
         // What may be replaced is the plan's to say, and the client keeps to it.
         existing: match args.existing {
             args::Existing::Replace => worker::Existing::Replace,

@@ -22,6 +22,7 @@ use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 use self::prepare::Prepared;
 pub(crate) use self::prepare::{plan_of, remember_head};
 use super::Context;
+use super::recovery::home::Home;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach};
 use crate::executor::{RunId, Task};
@@ -124,11 +125,11 @@ async fn ready(
     recovery: &Recovery,
     prepared: &Prepared,
 ) -> Result<Result<(), String>, ReconcileError> {
-    let folder = match recovery.place(&prepared.repository.folder) {
-        Ok(folder) => folder,
+    let home = match Home::of(recovery, &prepared.repository.backend) {
+        Ok(home) => home,
         Err(message) => return Ok(Err(message)),
     };
-    if super::store::standing(context, &prepared.repository.store, &folder, &prepared.repository.department)
+    if super::store::standing(context, &prepared.repository.store, &home, &prepared.repository.department)
         .await?
         .is_none()
     {
@@ -137,8 +138,8 @@ async fn ready(
             prepared.repository.department, prepared.repository.store, prepared.repository.store
         )));
     }
-    for ground in &prepared.grounds {
-        if let Err(message) = reach::open(context, &ground.1, Access::Read).await {
+    for ground in prepared.opened() {
+        if let Err(message) = reach::open(context, ground, Access::Read).await {
             return Ok(Err(message));
         }
     }
@@ -335,7 +336,7 @@ async fn rest(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup,
         return Ok(Action::await_change());
     }
     if let Ok(prepared) = prepare::prepare(context, backup) {
-        for (_, ground) in &prepared.grounds {
+        for ground in prepared.opened() {
             if let Err(why) = reach::close(context, ground, Access::Read).await {
                 tracing::warn!(
                     site = ground.site,

@@ -1,10 +1,13 @@
 //! What the controllers of disaster recovery share: where runs are carried out, keys, the way into a site.
 
+pub mod database;
+pub mod home;
 pub mod keys;
 pub mod order;
 pub mod reach;
 pub mod unserved;
 
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use crate::executor::process::ProcessExecutor;
 use crate::executor::{Executor, ExecutorError, RunId, Task};
 use crate::runtime::args::RecoveryArgs;
 use crate::runtime::controller::ReconcileError;
+use crate::runtime::hub;
 
 /// What an operator without a place for runs says.
 pub const OFF: &str = "this operator carries out no backups and restores: the cloud administrator starts it with --recovery-dir DIR (a folder of its own for runs) and --backup-root DIR (the folder below which stores may lie); 本控制器未启用灾备，请云管理员以 --recovery-dir 与 --backup-root 参数启动";
@@ -29,6 +33,17 @@ pub const RESTORER: &str = "zhengyun-restorer";
 pub struct Recovery {
     executor: Arc<dyn Executor>,
     roots: Vec<PathBuf>,
+    databases: DatabasePolicy,
+    http: bool,
+}
+
+/// Where databases may be.
+#[derive(Clone, Debug, Default)]
+pub struct DatabasePolicy {
+    /// For laboratories: on this machine too, and without TLS.
+    pub lab_local: bool,
+    /// Where none may be: the hub's addresses.
+    pub refused: Vec<IpAddr>,
 }
 
 impl Recovery {
@@ -49,7 +64,36 @@ impl Recovery {
             anyhow::ensure!(real.is_dir(), "--backup-root {}: it is no folder", root.display());
             roots.push(real);
         }
-        Ok(Some(Self { executor: Arc::new(executor), roots }))
+        let databases = DatabasePolicy { lab_local: args.lab_local_databases, refused: Vec::new() };
+        if databases.lab_local {
+            tracing::warn!(
+                "laboratory: databases on this machine, and without TLS, are allowed (--lab-local-databases)"
+            );
+        }
+        if args.lab_http_stores {
+            tracing::warn!("laboratory: buckets without TLS are allowed (--lab-http-stores)");
+        }
+        Ok(Some(Self { executor: Arc::new(executor), roots, databases, http: args.lab_http_stores }))
+    }
+
+    /// The same, for the hub of a kubeconfig: no database may have its addresses.
+    ///
+    /// # Errors
+    /// When a folder or the kubeconfig cannot be used.
+    pub async fn of_hub(args: &RecoveryArgs, kubeconfig: Option<&Path>) -> anyhow::Result<Option<Arc<Self>>> {
+        let Some(mut recovery) = Self::from_args(args)? else { return Ok(None) };
+        recovery.databases.refused = hub::addresses(kubeconfig).await?;
+        Ok(Some(Arc::new(recovery)))
+    }
+
+    /// Whether buckets without TLS are allowed.
+    pub const fn allows_http(&self) -> bool {
+        self.http
+    }
+
+    /// Where databases may be.
+    pub const fn databases(&self) -> &DatabasePolicy {
+        &self.databases
     }
 
     /// The folder that a store may use, or why it may not.
@@ -151,7 +195,7 @@ mod tests {
         let args = RecoveryArgs {
             recovery_dir: Some(root.join("own")),
             backup_root: vec![root.join("stores")],
-            worker_dir: None,
+            ..RecoveryArgs::default()
         };
         Recovery::from_args(&args).unwrap().unwrap()
     }
@@ -180,7 +224,7 @@ mod tests {
 
     #[test]
     fn without_a_folder_for_runs_there_is_no_recovery() {
-        let args = RecoveryArgs { recovery_dir: None, backup_root: Vec::new(), worker_dir: None };
+        let args = RecoveryArgs::default();
         assert!(Recovery::from_args(&args).unwrap().is_none());
     }
 }

@@ -9,19 +9,17 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
-use zhengyun_crds::recovery::{RestoreMode, RestorePhase, SystemRestore, SystemRestoreStatus};
+use zhengyun_crds::recovery::{RestorePhase, SystemRestore, SystemRestoreStatus};
 use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::restore::{Event, Facts, follow, step};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
-use self::prepare::Prepared;
 use super::Context;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach, run_id};
 use crate::executor::RunId;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
-use crate::site::driver::Access;
 
 /// How often a process is looked at: its progress is written at most this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,14 +29,6 @@ const LATER: Duration = Duration::from_secs(5);
 /// Phase of a restore; Pending before it was looked at.
 pub fn phase(restore: &SystemRestore) -> RestorePhase {
     restore.status.as_ref().and_then(|s| s.phase).unwrap_or(RestorePhase::Pending)
-}
-
-/// How far the account of recovery may go for a restore.
-const fn access(mode: RestoreMode) -> Access {
-    match mode {
-        RestoreMode::Plan => Access::Read,
-        RestoreMode::Execute => Access::Write,
-    }
 }
 
 /// Brings a restore one step forward.
@@ -135,7 +125,9 @@ async fn start(
             return moved(context, api, restore, event, Some(fault)).await;
         }
     };
-    if let Err(message) = reach::open(context, &prepared.target, access(restore.spec.mode)).await {
+    if let Some((ground, access)) = prepared.opened(restore.spec.mode)
+        && let Err(message) = reach::open(context, ground, access).await
+    {
         return waits(context, api, restore, &message).await;
     }
     let task = match prepare::task(context, recovery, restore, &prepared).await? {
@@ -180,12 +172,13 @@ async fn rest(context: &Context, api: &Api<SystemRestore>, restore: &SystemResto
     if !has_finalizer(restore, marks::FINALIZER_RUN) {
         return Ok(Action::await_change());
     }
-    if let Ok(Prepared { target, .. }) = prepare::prepare(context, restore)
-        && let Err(why) = reach::close(context, &target, access(restore.spec.mode)).await
+    let prepared = prepare::prepare(context, restore);
+    if let Ok(Some((ground, access))) = prepared.as_ref().map(|prepared| prepared.opened(restore.spec.mode))
+        && let Err(why) = reach::close(context, ground, access).await
     {
         tracing::warn!(
-            site = target.site,
-            namespace = target.namespace,
+            site = ground.site,
+            namespace = ground.namespace,
             why,
             "the site could not be shut for recovery"
         );

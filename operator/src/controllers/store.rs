@@ -3,6 +3,7 @@
 //! Each department has a repository of its own below the folder of the store, wrapped by its own key: no department's backup waits for
 //! another's, and losing one key loses one department.
 
+mod bucket;
 mod folder;
 mod repository;
 
@@ -13,12 +14,13 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use zhengyun_crds::recovery::{BackupStoreStatus, CopyState, SystemBackup};
+use zhengyun_crds::recovery::{BackupStoreStatus, CopyState, StoreBackend, SystemBackup};
 use zhengyun_crds::{AmountText, BackupStore, ConditionType, Reason, RecoveryPlan};
 use zhengyun_domain::condition::ConditionSet;
 
 use super::Context;
-use super::recovery::{self, OFF, Recovery, reach};
+use super::recovery::home::Home;
+use super::recovery::{self, OFF, Recovery};
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::replace_status;
@@ -29,6 +31,9 @@ pub use repository::{Standing, standing};
 const LOOK: Duration = Duration::from_secs(60);
 /// How soon it is looked at again while a repository is being made.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How soon a bucket that could not be used is looked at again.
+const AGAIN: Duration = Duration::from_secs(15);
 
 /// Stores that a plan names.
 pub fn named_by(plan: &RecoveryPlan) -> Vec<ObjectRef<BackupStore>> {
@@ -46,6 +51,8 @@ struct Found {
     notes: Vec<String>,
     /// Whether a repository is being made.
     busy: bool,
+    /// Whether a process looks at its bucket.
+    looking: bool,
 }
 
 /// Brings a store up to date. Deleting the object leaves every byte in the folder where it is.
@@ -61,7 +68,12 @@ pub async fn reconcile(context: Arc<Context>, store: Arc<BackupStore>) -> Outcom
     if store.status.as_ref() != Some(&status) {
         replace_status(&context.cluster(), store.as_ref(), store.status.as_ref(), &status).await?;
     }
-    Ok(Action::requeue(if found.busy { SOON } else { spread(LOOK, &store.name_any(), 0) }))
+    let is_bucket = matches!(store.spec.backend, StoreBackend::S3(_));
+    Ok(Action::requeue(match found.problem {
+        _ if found.busy || found.looking => SOON,
+        Some(_) if is_bucket => AGAIN,
+        _ => spread(LOOK, &store.name_any(), 0),
+    }))
 }
 
 async fn observe(context: &Context, store: &BackupStore) -> Result<Found, ReconcileError> {
@@ -78,32 +90,36 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
         refuse(&mut found, Reason::SiteNotFound, message);
         return Ok(found);
     }
-    let Some(path) = reach::folder_of(store) else {
-        let message =
-            "spec.backend.s3: buckets are not offered in this version: register a store with backend filesystem"
-                .to_owned();
-        refuse(&mut found, Reason::ActionNotAvailable, message);
-        return Ok(found);
-    };
-    let place = match recovery.place(path) {
-        Ok(place) => place,
+    let home = match Home::of(recovery, &store.spec.backend) {
+        Ok(home) => home,
         Err(message) => {
             refuse(&mut found, Reason::StoreNotReady, message);
             return Ok(found);
         }
     };
     let name = store.name_any();
-    match folder::open(place.clone(), pinned).await? {
-        Ok(opened) => {
+    let looked = match &home {
+        Home::Folder(place) => folder::open(place.clone(), pinned).await?.map(Some),
+        Home::Bucket(_) => bucket::open(context, recovery, store, &home, pinned).await?,
+    };
+    match looked {
+        Ok(Some(opened)) => {
             found.identity = Some(opened.identity);
             found.used = Some(opened.used);
+        }
+        // What was seen before counts until the process ends.
+        Ok(None) => {
+            found.looking = true;
+            if found.identity.is_none() {
+                return Ok(found);
+            }
         }
         Err(message) => {
             refuse(&mut found, Reason::StoreNotReady, message);
             return Ok(found);
         }
     }
-    repositories(context, recovery, &name, &place, store, &mut found).await?;
+    repositories(context, recovery, &name, &home, store, &mut found).await?;
     Ok(found)
 }
 
@@ -112,7 +128,7 @@ async fn repositories(
     context: &Context,
     recovery: &Recovery,
     name: &str,
-    place: &std::path::Path,
+    home: &Home,
     store: &BackupStore,
     found: &mut Found,
 ) -> Result<(), ReconcileError> {
@@ -128,7 +144,7 @@ async fn repositories(
         let job = repository::Wanted {
             store: name,
             store_uid: store.metadata.uid.as_deref(),
-            folder: place,
+            home,
             department: &department,
             key: &key,
         };
@@ -156,8 +172,11 @@ fn report(context: &Context, store: &BackupStore, found: &Found, now: Timestamp)
     let mut set = ConditionSet::new(&before.conditions, store.metadata.generation, now);
     if let Some((reason, message)) = &found.problem {
         set.stalled(*reason, message.clone()).no(ConditionType::Reachable, *reason, message.clone());
+    } else if found.looking && found.identity.is_none() {
+        set.reconciling(Reason::InProgress, "it is being looked at");
+        set.unknown(ConditionType::Reachable, Reason::InProgress, "it is being looked at");
     } else {
-        set.yes(ConditionType::Reachable, Reason::Reachable, "the folder can be read and written");
+        set.yes(ConditionType::Reachable, Reason::Reachable, "it can be read and written");
         let mut message = format!("store {name} takes backups");
         if !found.notes.is_empty() {
             message = format!("{message}, except: {}", found.notes.join("; "));

@@ -190,7 +190,11 @@ impl Executor for ProcessExecutor {
     }
 
     fn file(&self, run: &RunId, name: &str) -> Result<Option<Vec<u8>>, ExecutorError> {
-        folder::read(&folder::of_attempt(&self.folder(run), name))
+        let folder = self.folder(run);
+        match folder::read(&folder::of_attempt(&folder, name))? {
+            Some(content) => Ok(Some(content)),
+            None => folder::read(&folder.join(KEPT).join(name)),
+        }
     }
 
     fn remove(&self, run: &RunId) -> Result<(), ExecutorError> {

@@ -65,6 +65,12 @@ pub struct RecoveryArgs {
     /// Folder below which backup stores may lie; may be given several times. A BackupStore elsewhere is refused.
     #[arg(long, env = "ZHENGYUN_BACKUP_ROOTS", value_name = "DIR", value_delimiter = ':')]
     pub backup_root: Vec<PathBuf>,
+    /// For laboratories: databases that are backed up may be on this machine, and without TLS.
+    #[arg(long, env = "ZHENGYUN_LAB_LOCAL_DATABASES")]
+    pub lab_local_databases: bool,
+    /// For laboratories: a BackupStore may be a bucket without TLS.
+    #[arg(long, env = "ZHENGYUN_LAB_HTTP_STORES")]
+    pub lab_http_stores: bool,
     /// Folder of the programs zhengyun-worker and zhengyun-restorer; the operator's own unless given.
     #[arg(long, env = "ZHENGYUN_WORKER_DIR", value_name = "DIR")]
     pub worker_dir: Option<PathBuf>,

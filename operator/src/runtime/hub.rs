@@ -1,6 +1,7 @@
 //! The hub's clients and the guarded writes that every controller uses.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,22 @@ pub async fn connect(kubeconfig: Option<&Path>, writes: Option<&Arc<Writes>>) ->
         None => builder.build(),
     };
     Ok(Hub { calls, watches: Client::try_from(watches)? })
+}
+
+/// Addresses of the hub's API server; none if its name has none at the moment.
+///
+/// # Errors
+/// When the kubeconfig cannot be read or used.
+pub async fn addresses(kubeconfig: Option<&Path>) -> Result<Vec<IpAddr>> {
+    let config = match kubeconfig {
+        Some(path) => {
+            Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?
+        }
+        None => Config::incluster()?,
+    };
+    let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let found = tokio::net::lookup_host((host, 443)).await;
+    Ok(found.into_iter().flatten().map(|address| address.ip()).collect())
 }
 
 /// Writes a status over a former one, as a merge patch that carries UID and resourceVersion: it lands on the very object

@@ -90,7 +90,7 @@ async fn operate(args: Args) -> Result<()> {
         metrics,
         clock: Clock::system(),
         concurrency: args.concurrency,
-        recovery: Recovery::from_args(&args.recovery)?.map(Arc::new),
+        recovery: Recovery::of_hub(&args.recovery, args.connection.kubeconfig.as_deref()).await?,
     };
     let (context, running) = lead(setup, &stop).await?;
     let outcome = tokio::select! {

@@ -8,6 +8,7 @@ use crate::control::ProgressForm;
 use crate::run::backup::BackupArgs;
 use crate::run::forget::ForgetArgs;
 use crate::run::init::InitArgs;
+use crate::run::probe::ProbeArgs;
 use crate::run::prune::PruneArgs;
 use crate::run::replicate::ReplicateArgs;
 use crate::run::restore::RestoreArgs;
@@ -40,6 +41,8 @@ pub struct Args {
 pub enum Command {
     /// Create a repository.
     Init(InitArgs),
+    /// Look at a store: which it is, whether it can be used, how much lies in it.
+    Probe(ProbeArgs),
     /// Capture sources into a repository.
     Backup(BackupArgs),
     /// Copy a backup to another repository, which stands by itself.

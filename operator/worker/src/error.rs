@@ -62,6 +62,20 @@ pub enum WorkerError {
         /// The innermost cause.
         cause: String,
     },
+    /// The store answers and refuses; it will refuse again until somebody mends it.
+    #[error("store {store}, {action}: {problem}; {fix}")]
+    StoreRefused {
+        /// The place.
+        store: String,
+        /// What was tried.
+        action: String,
+        /// Word for programs.
+        reason: &'static str,
+        /// What it said.
+        problem: String,
+        /// What to do.
+        fix: &'static str,
+    },
     /// Somebody else works on the repository.
     #[error("the repository is held by run {run} attempt {attempt} of {holder}; wait for it, or give --lease-wait")]
     Busy {
@@ -136,6 +150,28 @@ pub enum WorkerError {
         /// Whether it may answer later.
         transient: bool,
     },
+    /// A program that is needed is not there.
+    #[error(
+        "{tool} cannot be used: {cause}; install the client programs of PostgreSQL (Debian: postgresql-client), or correct --postgres-bin"
+    )]
+    ToolMissing {
+        /// The program.
+        tool: String,
+        /// What was seen.
+        cause: String,
+    },
+    /// A database of a source or target.
+    #[error("database {database}: {problem}; {fix}")]
+    Database {
+        /// Host, port and database.
+        database: String,
+        /// Word for programs.
+        reason: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: String,
+    },
     /// Some items could not be restored; the report names each.
     #[error("{failed} of {total} items were not restored; the report names each; mend the causes and restore again")]
     Incomplete {
@@ -203,6 +239,7 @@ impl WorkerError {
             Self::RepositoryExists { .. } => "RepositoryExists",
             Self::Store { .. } => "StoreUnreachable",
             Self::StoreFull { .. } => "StoreFull",
+            Self::StoreRefused { reason, .. } => reason,
             Self::Busy { .. } => "RepositoryBusy",
             Self::LeaseLost { .. } => "LeaseLost",
             Self::Unreadable { .. } => "SourceUnreadable",
@@ -211,6 +248,8 @@ impl WorkerError {
             Self::NoBackup { .. } => "NoSuchBackup",
             Self::Target { .. } => "TargetInvalid",
             Self::Cluster { .. } => "ClusterFailed",
+            Self::ToolMissing { .. } => "ToolMissing",
+            Self::Database { reason, .. } => reason,
             Self::Incomplete { .. } => "RestoreIncomplete",
             Self::NotIntact { .. } => "NotIntact",
             Self::Cancelled => "Cancelled",

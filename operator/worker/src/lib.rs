@@ -1,12 +1,13 @@
 //! The backup engine of Zhengyun.
 //!
-//! Captures file trees and Kubernetes namespaces into a repository in restic's open format, proves what it stored, and restores
+//! Captures file trees, Kubernetes namespaces and PostgreSQL databases into a repository in restic's open format, proves what it stored, and restores
 //! it, with the store and a key and nothing else. A process of its own: the operator starts it, watches its heartbeat and reads its
 //! report.
 
 pub mod args;
 pub mod cluster;
 pub mod control;
+pub mod database;
 pub mod engine;
 pub mod error;
 pub mod evidence;

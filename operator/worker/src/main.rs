@@ -85,6 +85,7 @@ fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<(
     let handle = runtime.handle();
     match command {
         Command::Init(args) => print(&run::init::init(&args, handle, control)?),
+        Command::Probe(args) => print(&run::probe::probe(&args, handle, control)?),
         Command::Backup(args) => print(&run::backup::backup(&args, handle, control)?),
         Command::Replicate(args) => print(&run::replicate::replicate(&args, handle, control)?),
         Command::Forget(args) => print(&run::forget::forget(&args, handle, control)?),

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod batcher;
+pub mod database;
 pub mod files;
 pub mod namespace;
 

@@ -5,6 +5,7 @@
 
 pub mod lease;
 pub mod open;
+mod refusal;
 pub mod upload;
 
 use std::future::Future;
@@ -23,7 +24,7 @@ use crate::error::{Result, WorkerError};
 
 /// How long one request may take, with the store's own repeats in it.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// How often a failed request is repeated here, beyond what the S3 client repeats itself.
+/// How often a failed request to a directory is repeated; the S3 client repeats its requests itself.
 const REPEATS: u32 = 3;
 /// The first pause between repeats; doubled each time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -80,8 +81,12 @@ impl Store {
         open::StoreArgs::directory(directory).open(open::Place::Existing, &self.runtime)
     }
 
+    const fn repeats(&self) -> u32 {
+        if self.directory.is_some() { REPEATS } else { 0 }
+    }
+
     fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.prefix.clone(), Path::join)
+        name.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), Path::join)
     }
 
     /// Reads an object; none if it is not there.
@@ -91,10 +96,10 @@ impl Store {
             let found = self.objects.get(&path).await?;
             if found.meta.size > LARGEST { Ok(None) } else { found.bytes().await.map(Some) }
         };
-        match self.runtime.block_on(repeated(&ask)) {
+        match self.runtime.block_on(repeated(self.repeats(), &ask)) {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => Err(WorkerError::damaged(name, "it is larger than anything that is written here")),
-            Err(ObjectError::NotFound { .. }) => Ok(None),
+            Err(error @ ObjectError::NotFound { .. }) if refusal::told(&error).is_none() => Ok(None),
             Err(error) => Err(self.told(&format!("reading {name}"), &error)),
         }
     }
@@ -113,7 +118,7 @@ impl Store {
             Put::Create => PutMode::Create,
         };
         let ask = || self.objects.put_opts(&path, payload.clone(), PutOptions::from(mode.clone()));
-        let written = repeated(&ask).await;
+        let written = repeated(self.repeats(), &ask).await;
         self.crash_after_write();
         match written {
             Ok(_) => Ok(true),
@@ -127,10 +132,11 @@ impl Store {
     /// Deletes an object; one that is gone already is no error.
     pub fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name);
-        let deleted = self.runtime.block_on(repeated(&|| self.objects.delete(&path)));
+        let deleted = self.runtime.block_on(repeated(self.repeats(), &|| self.objects.delete(&path)));
         self.crash_after_write();
         match deleted {
-            Ok(()) | Err(ObjectError::NotFound { .. }) => Ok(()),
+            Err(error @ ObjectError::NotFound { .. }) if refusal::told(&error).is_none() => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) => Err(self.told(&format!("deleting {name}"), &error)),
         }
     }
@@ -139,8 +145,10 @@ impl Store {
     pub fn list(&self, below: &str) -> Result<Vec<Stored>> {
         let prefix = self.path(below);
         let ask = || async { self.objects.list(Some(&prefix)).try_collect::<Vec<_>>().await };
-        let found =
-            self.runtime.block_on(repeated(&ask)).map_err(|error| self.told(&format!("listing {below}"), &error))?;
+        let found = self
+            .runtime
+            .block_on(repeated(self.repeats(), &ask))
+            .map_err(|error| self.told(&format!("listing {below}"), &error))?;
         let strip = self.prefix.as_ref().len();
         let mut stored: Vec<Stored> = found
             .into_iter()
@@ -176,6 +184,9 @@ impl Store {
 
     fn told(&self, action: &str, error: &ObjectError) -> WorkerError {
         let (store, action, cause) = (self.location.clone(), action.to_owned(), innermost(error));
+        if let Some((reason, problem, fix)) = refusal::told(error) {
+            return WorkerError::StoreRefused { store, action, reason, problem, fix };
+        }
         if is_full(error) {
             WorkerError::StoreFull { store, action, cause }
         } else {
@@ -203,12 +214,11 @@ fn sweep(directory: &std::path::Path) -> std::io::Result<()> {
 }
 
 /// Repeats what may pass; each attempt has a deadline of its own.
-async fn repeated<T, F>(ask: &impl Fn() -> F) -> object_store::Result<T>
+async fn repeated<T, F>(mut left: u32, ask: &impl Fn() -> F) -> object_store::Result<T>
 where
     F: Future<Output = object_store::Result<T>>,
 {
     let mut pause = PAUSE;
-    let mut left = REPEATS;
     loop {
         let outcome = match tokio::time::timeout(DEADLINE, ask()).await {
             Ok(outcome) => outcome,

@@ -51,9 +51,12 @@ impl Ground {
         let flags = vec!["--identity".to_owned(), "first".to_owned(), "--lease-seconds".to_owned(), "4".to_owned()];
         let town = Town::start_with(LabOptions::new(&["hohhot", "ulanqab"])?, &flags).await?;
         world::apply(&town.client_of("cloud-admin")?, &[without_stages()?]).await?;
-        let home = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "hohhot", "home").await?;
-        let away = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "ulanqab", "away").await?;
-        let theirs = granted(&town, "emergency", "clerk-emergency", "smart-emergency", "hohhot", "theirs").await?;
+        let space =
+            || json!([{ "item": "container-space", "name": "space", "parameters": { "cpu": "2", "memory": "2Gi" } }]);
+        let home = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "hohhot", "home", space()).await?;
+        let away = granted(&town, DEPARTMENT, CLERK, "finance-e-invoice", "ulanqab", "away", space()).await?;
+        let theirs =
+            granted(&town, "emergency", "clerk-emergency", "smart-emergency", "hohhot", "theirs", space()).await?;
         let client = town.site_admin("hohhot")?;
         content::make(&client, namespace_of(&home)?, 0, OBJECTS).await?;
         Ok(Self {
@@ -121,17 +124,42 @@ impl Ground {
     /// Ends the operator that has no place for runs, and starts one that has.
     pub(crate) async fn restart_operator_with_recovery(&self) -> Result<()> {
         self.town.operator().stop().await?;
+        self.start_operator("second", &[])
+    }
+
+    /// Ends the operator that carries out runs, and starts one with more flags.
+    pub(crate) async fn restart_operator_with(&self, more: &[&str]) -> Result<()> {
+        self.operator().stop().await?;
+        self.start_operator("third", more)
+    }
+
+    fn start_operator(&self, identity: &str, more: &[&str]) -> Result<()> {
         let path = |path: PathBuf| path.display().to_string();
         let flags = [
-            ("--identity", "second".to_owned()),
+            ("--identity", identity.to_owned()),
             ("--lease-seconds", "4".to_owned()),
             ("--recovery-dir", path(self.folder.path().join("own"))),
             ("--backup-root", path(self.root())),
         ];
-        let flags: Vec<String> = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
-        let operator = Arc::new(self.town.lab().start_operator("recovery", &flags)?);
+        let mut flags: Vec<String> = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        flags.extend(more.iter().map(|flag| (*flag).to_owned()));
+        let operator = Arc::new(self.town.lab().start_operator(&format!("recovery-{identity}"), &flags)?);
         *self.recovering.lock().unwrap() = Some(operator);
         Ok(())
+    }
+
+    /// The department's grant with its objects.
+    pub(crate) fn home_grant(&self) -> String {
+        self.home.name_any()
+    }
+
+    /// A grant of the department with a database, delivered as far as the lab delivers one.
+    pub(crate) async fn delivered_database(&self) -> Result<ResourceGrant> {
+        let items = json!([{
+            "item": "postgresql", "name": "db",
+            "parameters": { "instances": 1, "cpu": "250m", "memory": "512Mi", "storage": "1Gi" }
+        }]);
+        granted(&self.town, DEPARTMENT, CLERK, "finance-e-invoice", "hohhot", "database", items).await
     }
 
     /// The operator that carries out runs.
@@ -318,10 +346,11 @@ async fn granted(
     system: &str,
     site: &str,
     name: &str,
+    items: Value,
 ) -> Result<ResourceGrant> {
     let order = json!({
         "action": "Create", "system": system, "site": site, "class": "Test", "justification": "recovery",
-        "items": [{ "item": "container-space", "name": "space", "parameters": { "cpu": "2", "memory": "2Gi" } }]
+        "items": items
     });
     settled(&format!("request {name} carried out"), PATIENCE, || async {
         let Ok(request) = town.request(department, name).await else {

@@ -10,8 +10,10 @@
     reason = "a test says what is wrong by failing"
 )]
 
+mod buckets;
 mod content;
 mod copies;
+mod databases;
 mod ground;
 mod runs;
 
@@ -48,6 +50,8 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("schedule", scheduled(&ground).await),
         ("copies and retention", copies::kept(&ground).await),
         ("a store lost", copies::lost(&ground).await),
+        ("databases", databases::protected(&ground).await),
+        ("buckets", buckets::used(&ground).await),
     ] {
         scene.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }

@@ -100,7 +100,10 @@ impl Fault {
     /// not in force yet or a token that is being renewed, so it is asked a few times more.
     /// When, [`Fault::order`] tells.
     pub fn may_pass(&self, attempt: i32) -> bool {
-        let of_the_site = matches!(self.reason.as_str(), "ClusterFailed" | "SourceUnreadable");
+        let of_the_site = matches!(
+            self.reason.as_str(),
+            "ClusterFailed" | "SourceUnreadable" | "DatabaseUnreachable" | "DatabaseBusy"
+        );
         self.transient || (of_the_site && attempt < PATIENCE)
     }
 

@@ -11,7 +11,7 @@ use super::prepare::plan_of;
 use super::task::LEASE_WAIT_SECONDS;
 use crate::controllers::department_of;
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
-use crate::controllers::recovery::{Recovery, WORKER, keys, reach, run_id};
+use crate::controllers::recovery::{Recovery, WORKER, keys, run_id};
 use crate::executor::{RunId, Task};
 use crate::runtime::controller::ReconcileError;
 
@@ -69,18 +69,8 @@ async fn repository(
         let message = format!("plan {} is gone, and with it the name of the key", backup.spec.plan);
         return Ok(Err(refused(Reason::Invalid, message)));
     };
-    let folder = context.watches.stores.get(store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
-    let Some(folder) = folder else { return Ok(Err(Refusal::Waits(format!("store {store} cannot be used yet")))) };
-    let place = match recovery.place(&folder) {
-        Ok(place) => place,
-        Err(message) => return Ok(Err(Refusal::Waits(message))),
-    };
-    if crate::controllers::store::standing(context, store, &place, &department).await?.is_none() {
-        let message = format!("the repository of department {department} in store {store} does not stand");
-        return Ok(Err(Refusal::Waits(message)));
-    }
-    let key = plan.spec.encryption.secret_name.clone();
-    Ok(Ok(Repository { department, key, store: store.to_owned(), folder }))
+    let named = (store, department.as_str(), plan.spec.encryption.secret_name.as_str());
+    Ok(Repository::standing(context, recovery, named).await?.map_err(Refusal::Waits))
 }
 
 fn snapshot(backup: &SystemBackup, store: &str) -> Result<String, Refusal> {
@@ -122,16 +112,15 @@ pub(super) async fn task(
         Ok(repository) => repository,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let place = match recovery.place(&from.folder) {
-        Ok(folder) => folder.join(&from.department),
-        Err(message) => return Ok(Err(Refusal::Waits(message))),
-    };
     let snapshot = match snapshot(backup, &first) {
         Ok(snapshot) => snapshot,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let known = keys::repository(context, &first, &from.department).await?.unwrap_or_default();
-    task.option("--from", place.display().to_string()).option("--backup", snapshot);
+    if let Err(message) = from.copied_from(context, recovery, &mut task).await? {
+        return Ok(Err(Refusal::Waits(message)));
+    }
+    task.option("--backup", snapshot);
     task.secret("--from-known-head-file", "from-known-head", known.known_head.into());
     task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
     task.option("--run", backup.uid().unwrap_or_default());

@@ -10,6 +10,7 @@ use zhengyun_domain::recovery::run::Fault;
 
 use super::Context;
 use crate::controllers::department_of;
+use crate::controllers::recovery::database::{self, Database};
 use crate::controllers::recovery::keys;
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
@@ -20,10 +21,26 @@ use crate::runtime::controller::ReconcileError;
 pub(super) struct Prepared {
     /// Where it is written.
     pub(super) repository: Repository,
-    /// Names of sources, and where they are. All of them at one site.
+    /// Names of the sources that are namespaces, and where they are. All sources are at one site.
     pub(super) grounds: Vec<(String, Ground)>,
+    /// Names of the sources that are databases, and where they are.
+    pub(super) databases: Vec<(String, Database)>,
     /// Stores that should hold a copy and cannot get one yet.
     pub(super) others: Vec<String>,
+}
+
+impl Prepared {
+    /// Where the account of recovery is let in: each namespace once.
+    pub(super) fn opened(&self) -> Vec<&Ground> {
+        let of_databases = self.databases.iter().filter_map(|(_, database)| match database {
+            Database::Delivered { ground, .. } => Some(ground),
+            Database::Declared(_) => None,
+        });
+        let mut all: Vec<&Ground> = self.grounds.iter().map(|(_, ground)| ground).chain(of_databases).collect();
+        all.sort_by(|a, b| a.uid.cmp(&b.uid));
+        all.dedup_by(|a, b| a.uid == b.uid);
+        all
+    }
 }
 
 /// The plan of a backup, if it is still the one that it was asked for with.
@@ -52,42 +69,61 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
     let observed = reach::observed(context, &namespace);
     let run = run(&plan.spec, &observed).map_err(|findings| judged(&findings))?;
     let mut grounds: Vec<(String, Ground)> = Vec::new();
+    let mut databases: Vec<(String, Database)> = Vec::new();
+    let mut first: Option<String> = None;
     for (at, source) in plan.spec.sources.iter().enumerate() {
-        let SourceOrigin::Namespace(from) = &source.origin else {
-            let message = format!(
-                "/spec/sources/{at} of plan {}: only whole namespaces (origin.namespace) are backed up in this version: take {} out of the plan",
-                plan.name_any(),
-                source.name
-            );
-            return Err(refused(Reason::ActionNotAvailable, message));
+        let site = match &source.origin {
+            SourceOrigin::Namespace(from) => {
+                let Some(ground) = reach::ground(context, &namespace, &from.grant) else {
+                    return Err(refused(Reason::GrantNotLive, format!("grant {} is not in service", from.grant)));
+                };
+                let site = ground.site.clone();
+                grounds.push((source.name.clone(), ground));
+                site
+            }
+            SourceOrigin::Item(_) | SourceOrigin::Database(_) => {
+                let database = match &source.origin {
+                    SourceOrigin::Item(from) => database::of_item(context, &namespace, from)?,
+                    SourceOrigin::Database(from) => database::declared(context, department_of(&namespace), from)?,
+                    _ => continue,
+                };
+                let site = database.site().to_owned();
+                databases.push((source.name.clone(), database));
+                site
+            }
+            SourceOrigin::Files(_) => {
+                let message = format!(
+                    "/spec/sources/{at} of plan {}: file trees are not backed up in this version: take {} out of the plan",
+                    plan.name_any(),
+                    source.name
+                );
+                return Err(refused(Reason::ActionNotAvailable, message));
+            }
         };
-        let Some(ground) = reach::ground(context, &namespace, &from.grant) else {
-            return Err(refused(Reason::GrantNotLive, format!("grant {} is not in service", from.grant)));
-        };
-        if let Some((_, first)) = grounds.first().filter(|(_, first)| first.site != ground.site) {
+        let first = first.get_or_insert_with(|| site.clone());
+        if *first != site {
             let message = format!(
-                "/spec/sources/{at} of plan {}: {} is at site {}, the source before it at {}: one run reads at one site in this version; write a plan for each",
+                "/spec/sources/{at} of plan {}: {} is at site {site}, the source before it at {first}: one run reads at one site in this version; write a plan for each",
                 plan.name_any(),
                 source.name,
-                ground.site,
-                first.site
             );
             return Err(refused(Reason::ActionNotAvailable, message));
         }
-        grounds.push((source.name.clone(), ground));
     }
     let mut stores = run.stores.into_iter().map(|planned| planned.store);
     let Some(store) = stores.next() else { return Err(refused(Reason::StoreNotFound, "/spec/copies: there is none")) };
-    let folder = context.watches.stores.get(&store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
-    let Some(folder) = folder else { return Err(Refusal::Waits(format!("store {store} cannot be used yet"))) };
+    let Some(backend) = reach::backend_of(context, &store) else {
+        return Err(Refusal::Waits(format!("store {store} is not registered here any more; register it again")));
+    };
     Ok(Prepared {
         repository: Repository {
             department: department_of(&namespace).to_owned(),
             key: plan.spec.encryption.secret_name.clone(),
             store,
-            folder,
+            backend,
         },
         grounds,
+        databases,
         others: stores.collect(),
     })
 }

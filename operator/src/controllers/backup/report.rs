@@ -38,9 +38,39 @@ pub(super) struct Sealed {
 struct Source {
     name: String,
     captured_at: String,
+    consistency: Moment,
     changed: Vec<String>,
     changed_total: u64,
     volumes_not_covered: Vec<String>,
+    #[serde(default)]
+    database: Option<Database>,
+}
+
+/// What the worker says of a database.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Database {
+    server_version: String,
+    lsn: String,
+}
+
+/// The worker's words for what may be said of a moment.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Moment {
+    PerFile,
+    PerKind,
+    PointInTime,
+}
+
+impl From<Moment> for Consistency {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::PerFile => Self::PerFile,
+            Moment::PerKind => Self::PerKind,
+            Moment::PointInTime => Self::PointInTime,
+        }
+    }
 }
 
 pub(super) fn sealed(report: &Value) -> Result<Sealed, String> {
@@ -94,9 +124,9 @@ pub(super) fn seal(status: &mut SystemBackupStatus, sealed: &Sealed) {
         .map(|source| CapturedSource {
             name: source.name.clone(),
             captured_at: moment(&source.captured_at),
-            consistency: Some(Consistency::PerKind),
-            server_version: None,
-            lsn: None,
+            consistency: Some(source.consistency.into()),
+            server_version: source.database.as_ref().map(|database| cut(database.server_version.clone(), 60)),
+            lsn: source.database.as_ref().map(|database| cut(database.lsn.clone(), 30)),
             // The worker counts the run as a whole.
             objects: if single { count(sealed.items) } else { 0 },
             bytes: if single { count(sealed.bytes) } else { 0 },

@@ -5,6 +5,7 @@ use zhengyun_crds::recovery::SystemBackup;
 
 use super::Context;
 use super::prepare::Prepared;
+use crate::controllers::recovery::database::{self, Database};
 use crate::controllers::recovery::{Recovery, WORKER, keys, reach};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
@@ -32,8 +33,25 @@ pub(super) async fn task(
     for (name, ground) in &prepared.grounds {
         task.option("--namespace", format!("{name}={}", ground.namespace));
     }
-    let Some((_, first)) = prepared.grounds.first() else { return Ok(Err("the plan has no source".to_owned())) };
-    if let Err(message) = reach::credential(context, &first.site, &mut task).await? {
+    let mut declared = Vec::new();
+    for (name, source) in &prepared.databases {
+        match source {
+            Database::Delivered { ground, cluster } => {
+                task.option("--cluster-database", format!("{name}={}/{cluster}", ground.namespace));
+            }
+            Database::Declared(source) => declared.push((name.as_str(), source)),
+        }
+    }
+    if let Err(message) = database::logins(context, recovery, &declared, &mut task).await? {
+        return Ok(Err(message));
+    }
+    if !prepared.databases.is_empty() {
+        database::policy(recovery, &mut task);
+    }
+    // A declared database alone needs no API server.
+    if let Some(first) = prepared.opened().first()
+        && let Err(message) = reach::credential(context, &first.site, &mut task).await?
+    {
         return Ok(Err(message));
     }
     Ok(Ok(task))

@@ -180,17 +180,11 @@ async fn task(
     under_way: &[Arc<SystemBackup>],
 ) -> Result<Result<Task, String>, ReconcileError> {
     let department = department_of(&plan.namespace().unwrap_or_default()).to_owned();
-    let folder = context.watches.stores.get(store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
-    let Some(folder) = folder else { return Ok(Err("it is not registered here any more".to_owned())) };
-    let place = match recovery.place(&folder) {
-        Ok(place) => place,
+    let named = (store, department.as_str(), plan.spec.encryption.secret_name.as_str());
+    let repository = match Repository::standing(context, recovery, named).await? {
+        Ok(repository) => repository,
         Err(message) => return Ok(Err(message)),
     };
-    if crate::controllers::store::standing(context, store, &place, &department).await?.is_none() {
-        return Ok(Err(format!("the repository of department {department} does not stand there")));
-    }
-    let key = plan.spec.encryption.secret_name.clone();
-    let repository = Repository { department, key, store: store.to_owned(), folder };
     let mut task = match repository.task(context, recovery, WORKER, "forget").await? {
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),

@@ -1,10 +1,12 @@
 //! What the processes of backup and restore are told alike: which repository, with which keys; and why there may be none.
 
 use zhengyun_crds::Reason;
+use zhengyun_crds::recovery::StoreBackend;
 use zhengyun_domain::recovery::run::Fault;
 
 use super::super::Context;
-use super::{Recovery, keys};
+use super::home::Home;
+use super::{Recovery, keys, reach};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 
@@ -31,11 +33,51 @@ pub struct Repository {
     pub key: String,
     /// Store.
     pub store: String,
-    /// Folder of the store, as its spec names it.
-    pub folder: String,
+    /// Where the store keeps its bytes.
+    pub backend: StoreBackend,
 }
 
 impl Repository {
+    /// The repository of a department in a store, once it stands; or what that waits for.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub async fn standing(
+        context: &Context,
+        recovery: &Recovery,
+        (store, department, key): (&str, &str, &str),
+    ) -> Result<Result<Self, String>, ReconcileError> {
+        let Some(backend) = reach::backend_of(context, store) else {
+            return Ok(Err(format!("store {store} is not registered here any more")));
+        };
+        let home = match Home::of(recovery, &backend) {
+            Ok(home) => home,
+            Err(message) => return Ok(Err(message)),
+        };
+        if super::super::store::standing(context, store, &home, department).await?.is_none() {
+            return Ok(Err(format!("the repository of department {department} does not stand in store {store}")));
+        }
+        let (department, key, store) = (department.to_owned(), key.to_owned(), store.to_owned());
+        Ok(Ok(Self { department, key, store, backend }))
+    }
+
+    /// Tells a process that copies that this is what it copies from; or what is missing for that.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub async fn copied_from(
+        &self,
+        context: &Context,
+        recovery: &Recovery,
+        task: &mut Task,
+    ) -> Result<Result<(), String>, ReconcileError> {
+        let home = match Home::of(recovery, &self.backend) {
+            Ok(home) => home,
+            Err(message) => return Ok(Err(message)),
+        };
+        home.tell_from(context, recovery, &self.department, task).await
+    }
+
     /// A task on the repository, with the key that opens it; or what it waits for.
     ///
     /// # Errors
@@ -47,8 +89,8 @@ impl Repository {
         program: &'static str,
         command: &str,
     ) -> Result<Result<Task, String>, ReconcileError> {
-        let folder = match recovery.place(&self.folder) {
-            Ok(folder) => folder.join(&self.department),
+        let home = match Home::of(recovery, &self.backend) {
+            Ok(home) => home,
             Err(message) => return Ok(Err(message)),
         };
         let key = match keys::department(context, &self.key, &self.department).await? {
@@ -56,7 +98,9 @@ impl Repository {
             Err(message) => return Ok(Err(message)),
         };
         let mut task = Task::of(program, command);
-        task.option("--store", folder.display().to_string());
+        if let Err(message) = home.tell(context, recovery, &self.department, &mut task).await? {
+            return Ok(Err(message));
+        }
         task.secret("--key-file", "department-key", key);
         Ok(Ok(task))
     }

@@ -1,6 +1,5 @@
 //! The way of a run's process into a site, and the facts about grants that decide where it may go.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -11,7 +10,7 @@ use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condi
 use zhengyun_domain::recovery::backup::{GrantFacts, Observed, StoreFacts};
 use zhengyun_domain::recovery::place::Place;
 
-use super::Context;
+use super::{Context, database};
 use crate::controllers::department_of;
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
@@ -59,14 +58,19 @@ pub fn observed(context: &Context, namespace: &str) -> Observed {
         site: held.spec.site.clone(),
         namespace: held.status.as_ref().and_then(|s| s.namespace.clone()),
         live: crate::controllers::grant::phase(held) == GrantPhase::InService,
-        // Only whole namespaces are backed up so far.
-        items: BTreeSet::new(),
+        items: database::delivered(held),
     };
     Observed {
         grants: grants.iter().map(|held| (held.name_any(), facts(held))).collect(),
         stores: context.watches.stores.all().iter().map(|store| (store.name_any(), store_facts(store))).collect(),
         places: context.watches.sites.all().iter().map(|site| (site.name_any(), place(&site.name_any()))).collect(),
-        declared: BTreeMap::new(),
+        declared: context
+            .watches
+            .sites
+            .all()
+            .iter()
+            .filter_map(|site| Some((site.name_any(), site.spec.external_sources.clone()?)))
+            .collect(),
         created: context.clock.now(),
         department,
     }
@@ -88,12 +92,9 @@ fn store_facts(store: &BackupStore) -> StoreFacts {
     StoreFacts { site: store.spec.site.clone(), unusable }
 }
 
-/// The folder of a store, as its spec names it.
-pub fn folder_of(store: &BackupStore) -> Option<&str> {
-    match &store.spec.backend {
-        StoreBackend::Filesystem(backend) => Some(&backend.path),
-        StoreBackend::S3(_) => None,
-    }
+/// Where a store keeps its bytes; none if it is not registered.
+pub fn backend_of(context: &Context, store: &str) -> Option<StoreBackend> {
+    context.watches.stores.get(store).map(|store| store.spec.backend.clone())
 }
 
 /// The connection to a site that may be written to.

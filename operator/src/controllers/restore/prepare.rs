@@ -6,16 +6,19 @@
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{
-    BackupPhase, CopyState, ExistingPolicy, SourceOrigin, SystemBackup, SystemBackupStatus, SystemRestore,
+    BackupPhase, CopyState, ExistingPolicy, GrantItemSource, RestoreMode, SourceOrigin, SystemBackup,
+    SystemBackupStatus, SystemRestore,
 };
 
 use super::Context;
 use crate::controllers::department_of;
+use crate::controllers::recovery::database::{self, Database};
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
 use crate::controllers::recovery::{RESTORER, Recovery};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
+use crate::site::driver::Access;
 
 /// Everything that a process must be told.
 #[derive(Clone, Debug)]
@@ -25,7 +28,29 @@ pub(super) struct Prepared {
     snapshot: String,
     root: String,
     source: String,
-    pub(super) target: Ground,
+    pub(super) target: Target,
+}
+
+/// Where a source goes.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// A namespace.
+    Namespace(Ground),
+    /// A database.
+    Database(Database),
+}
+
+impl Prepared {
+    /// Where the account of recovery is let in, and how far. How a database is reached is only read.
+    pub(super) fn opened(&self, mode: RestoreMode) -> Option<(&Ground, Access)> {
+        match (&self.target, mode) {
+            (Target::Namespace(ground), RestoreMode::Execute) => Some((ground, Access::Write)),
+            (Target::Namespace(ground) | Target::Database(Database::Delivered { ground, .. }), _) => {
+                Some((ground, Access::Read))
+            }
+            (Target::Database(Database::Declared(_)), _) => None,
+        }
+    }
 }
 
 pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prepared, Refusal> {
@@ -48,19 +73,8 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
     }
     let (store, snapshot) = copy(spec.store.as_deref(), &spec.backup, &status)?;
     let source = source(&spec.sources, &status)?;
-    let grant = grant(context, restore, &backup, &source)?;
-    let Some(target) = reach::ground(context, &namespace, &grant) else {
-        if context.watches.grants.get_in(&namespace, &grant).is_none() {
-            let message = format!(
-                "/spec/redirects: department {department} holds no grant {grant}; a restore stays within its department: choose a grant of {department}, or order one"
-            );
-            return Err(refused(Reason::GrantNotFound, message));
-        }
-        let message = format!("grant {grant} is not in service: restore to one that is (spec.redirects), or order one");
-        return Err(refused(Reason::GrantNotLive, message));
-    };
-    let folder = context.watches.stores.get(&store).and_then(|s| reach::folder_of(&s).map(str::to_owned));
-    let Some(folder) = folder else {
+    let target = target(context, restore, &backup, &source)?;
+    let Some(backend) = reach::backend_of(context, &store) else {
         return Err(Refusal::Waits(format!("store {store} is not registered here any more; register it again")));
     };
     let plan = crate::controllers::backup::plan_of(context, &backup);
@@ -72,7 +86,7 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
         return Err(refused(Reason::Invalid, message));
     };
     Ok(Prepared {
-        repository: Repository { key: plan.spec.encryption.secret_name.clone(), department, store, folder },
+        repository: Repository { key: plan.spec.encryption.secret_name.clone(), department, store, backend },
         root: status.manifest.map(|manifest| manifest.root).unwrap_or_default(),
         snapshot,
         source,
@@ -116,25 +130,60 @@ fn source(wanted: &[String], status: &SystemBackupStatus) -> Result<String, Refu
     }
 }
 
-/// The grant that a source goes to: the one that it came from, unless another one is named.
-fn grant(context: &Context, restore: &SystemRestore, backup: &SystemBackup, source: &str) -> Result<String, Refusal> {
-    if let Some(redirect) = restore.spec.redirects.iter().find(|redirect| redirect.source == source) {
-        return Ok(redirect.grant.clone());
-    }
+/// Where a source goes: where it came from, unless another grant is named.
+fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, source: &str) -> Result<Target, Refusal> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let redirect = restore.spec.redirects.iter().find(|redirect| redirect.source == source);
     let plan = crate::controllers::backup::plan_of(context, backup);
-    let found = plan.and_then(|plan| {
-        plan.spec.sources.iter().find(|s| s.name == source).and_then(|s| match &s.origin {
-            SourceOrigin::Namespace(from) => Some(from.grant.clone()),
-            _ => None,
-        })
-    });
-    found.ok_or_else(|| {
-        let message = format!(
-            "/spec/redirects: plan {} does not say any more which grant source {source} came from: name the grant that it goes to",
-            backup.spec.plan
-        );
-        refused(Reason::GrantNotFound, message)
-    })
+    let origin = plan.and_then(|plan| plan.spec.sources.iter().find(|s| s.name == source).map(|s| s.origin.clone()));
+    match (origin, redirect) {
+        (Some(SourceOrigin::Database(_)), Some(_)) => {
+            let message = format!(
+                "/spec/redirects: source {source} is a database that an administrator declared, and goes back to where it came from: leave the redirect out"
+            );
+            Err(refused(Reason::ActionNotAvailable, message))
+        }
+        (Some(SourceOrigin::Database(from)), None) => {
+            database::declared(context, department_of(&namespace), &from).map(Target::Database)
+        }
+        (Some(SourceOrigin::Item(from)), redirect) => {
+            let grant = redirect.map_or(from.grant, |redirect| redirect.grant.clone());
+            ground(context, &namespace, &grant)?;
+            let item = GrantItemSource { grant, item: from.item };
+            database::of_item(context, &namespace, &item).map(Target::Database)
+        }
+        (Some(SourceOrigin::Namespace(from)), None) => ground(context, &namespace, &from.grant).map(Target::Namespace),
+        (Some(SourceOrigin::Namespace(_)) | None, Some(to)) => {
+            ground(context, &namespace, &to.grant).map(Target::Namespace)
+        }
+        (Some(SourceOrigin::Files(_)), _) => {
+            let message = format!("/spec/sources: {source} is a file tree: restore it with zhengyun-worker");
+            Err(refused(Reason::ActionNotAvailable, message))
+        }
+        (None, None) => {
+            let message = format!(
+                "/spec/redirects: plan {} does not say any more which grant source {source} came from: name the grant that it goes to",
+                backup.spec.plan
+            );
+            Err(refused(Reason::GrantNotFound, message))
+        }
+    }
+}
+
+/// Where a grant of the same department stands.
+fn ground(context: &Context, namespace: &str, grant: &str) -> Result<Ground, Refusal> {
+    if let Some(ground) = reach::ground(context, namespace, grant) {
+        return Ok(ground);
+    }
+    if context.watches.grants.get_in(namespace, grant).is_some() {
+        let message = format!("grant {grant} is not in service: restore to one that is (spec.redirects), or order one");
+        return Err(refused(Reason::GrantNotLive, message));
+    }
+    let department = department_of(namespace);
+    let message = format!(
+        "/spec/redirects: department {department} holds no grant {grant}; a restore stays within its department: choose a grant of {department}, or order one"
+    );
+    Err(refused(Reason::GrantNotFound, message))
 }
 
 /// What the process of a restore is told, or what it waits for.
@@ -145,7 +194,8 @@ pub(super) async fn task(
     prepared: &Prepared,
 ) -> Result<Result<Task, String>, ReconcileError> {
     let repository = &prepared.repository;
-    let mut task = match repository.task(context, recovery, RESTORER, "restore").await? {
+    let command = if matches!(prepared.target, Target::Namespace(_)) { "restore" } else { "restore-database" };
+    let mut task = match repository.task(context, recovery, RESTORER, command).await? {
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
@@ -153,11 +203,7 @@ pub(super) async fn task(
         return Ok(Err(message));
     }
     task.option("--snapshot", &prepared.snapshot).option("--root", &prepared.root);
-    task.option("--source", &prepared.source).option("--backup", &restore.spec.backup);
-    task.option("--store-name", &repository.store).option("--department", &repository.department);
-    let target = &prepared.target;
-    task.option("--site", &target.site).option("--grant", &target.grant).option("--grant-uid", &target.uid);
-    task.option("--namespace", &target.namespace);
+    task.option("--source", &prepared.source);
     let existing = match restore.spec.existing {
         ExistingPolicy::Fail => "fail",
         ExistingPolicy::Skip => "skip",
@@ -168,7 +214,35 @@ pub(super) async fn task(
         task.option("--agreed", digest);
     }
     task.kept("--state-dir", "state").file("--outcomes", "outcomes.jsonl");
-    if let Err(message) = reach::credential(context, &target.site, &mut task).await? {
+    match &prepared.target {
+        Target::Namespace(target) => {
+            task.option("--backup", &restore.spec.backup);
+            task.option("--store-name", &repository.store).option("--department", &repository.department);
+            task.option("--site", &target.site).option("--grant", &target.grant).option("--grant-uid", &target.uid);
+            task.option("--namespace", &target.namespace);
+        }
+        Target::Database(target) => {
+            database::policy(recovery, &mut task);
+            match target {
+                Database::Delivered { ground, cluster } => {
+                    task.option("--target-cluster-database", format!("{}/{cluster}", ground.namespace));
+                    if restore.spec.redirects.iter().any(|redirect| redirect.source == prepared.source) {
+                        // Another database has other roles.
+                        task.text("--without-roles");
+                    }
+                }
+                Database::Declared(declared) => match declared.login(context, recovery.databases()).await? {
+                    Ok(login) => {
+                        task.secret("--target-database-file", "target-database", login);
+                    }
+                    Err(message) => return Ok(Err(message)),
+                },
+            }
+        }
+    }
+    if let Some((ground, _)) = prepared.opened(restore.spec.mode)
+        && let Err(message) = reach::credential(context, &ground.site, &mut task).await?
+    {
         return Ok(Err(message));
     }
     Ok(Ok(task))

@@ -9,6 +9,7 @@ use serde_json::Value;
 use zhengyun_domain::recovery::run::Sighting;
 
 use super::Context;
+use crate::controllers::recovery::home::Home;
 use crate::controllers::recovery::keys::{self, Repository};
 use crate::controllers::recovery::{Recovery, WORKER, run_id};
 use crate::executor::Task;
@@ -24,8 +25,8 @@ pub(super) struct Wanted<'a> {
     pub store: &'a str,
     /// UID of the store.
     pub store_uid: Option<&'a str>,
-    /// Folder of the store.
-    pub folder: &'a Path,
+    /// Where the store's repositories are.
+    pub home: &'a Home,
     /// Department.
     pub department: &'a str,
     /// Secret with its key.
@@ -55,24 +56,33 @@ struct Made {
 pub async fn standing(
     context: &Context,
     store: &str,
-    folder: &Path,
+    home: &Home,
     department: &str,
 ) -> Result<Option<Repository>, ReconcileError> {
     let known = keys::repository(context, store, department).await?;
-    Ok(known.filter(|_| folder.join(department).is_dir()))
+    Ok(known.filter(|_| match home {
+        Home::Folder(folder) => folder.join(department).is_dir(),
+        // Whoever opens it says so if it is gone.
+        Home::Bucket(_) => true,
+    }))
 }
 
 /// Makes a repository if there is none.
 ///
-/// Order: it is made in a folder aside; its escrow password becomes a Secret; it is moved to its place; what is known of it is
+/// In a bucket nothing can be moved, so there it is made in its place; one that is half made is begun anew by the next attempt.
+/// In a folder, the order is: it is made in a folder aside; its escrow password becomes a Secret; it is moved to its place; what is known of it is
 /// written down. Whatever breaks off in between is done again from what stands.
 pub(super) async fn ensure(
     context: &Context,
     recovery: &Recovery,
     wanted: &Wanted<'_>,
 ) -> Result<Standing, ReconcileError> {
-    let (home, aside) = (wanted.folder.join(wanted.department), aside(wanted));
     let run = run_id(wanted.store_uid, &format!("init-{}", wanted.department))?;
+    let folder = match wanted.home {
+        Home::Folder(folder) => folder,
+        Home::Bucket(_) => return in_bucket(context, recovery, wanted, &run).await,
+    };
+    let (home, aside) = (folder.join(wanted.department), aside(folder, wanted.department));
     match keys::repository(context, wanted.store, wanted.department).await? {
         Some(known) if home.is_dir() => {
             recovery.remove(&run).await?;
@@ -88,7 +98,7 @@ pub(super) async fn ensure(
     }
     let sighting = recovery.observe(&run).await?;
     if let Sighting::Done(report) = &sighting {
-        return finish(context, recovery, wanted, &run, report, &aside, &home).await;
+        return finish(context, recovery, wanted, &run, report, Some((&aside, &home))).await;
     }
     if sighting.runs() {
         return Ok(Standing::Coming);
@@ -121,9 +131,49 @@ pub(super) async fn ensure(
     Ok(Standing::Coming)
 }
 
-fn aside(wanted: &Wanted<'_>) -> PathBuf {
+/// The same in a bucket.
+async fn in_bucket(
+    context: &Context,
+    recovery: &Recovery,
+    wanted: &Wanted<'_>,
+    run: &crate::executor::RunId,
+) -> Result<Standing, ReconcileError> {
+    if let Some(known) = keys::repository(context, wanted.store, wanted.department).await? {
+        recovery.remove(run).await?;
+        return Ok(Standing::There(known));
+    }
+    let sighting = recovery.observe(run).await?;
+    if let Sighting::Done(report) = &sighting {
+        return finish(context, recovery, wanted, run, report, None).await;
+    }
+    if sighting.runs() {
+        return Ok(Standing::Coming);
+    }
+    if let Sighting::Failed(fault) = &sighting
+        && !fault.transient
+    {
+        recovery.remove(run).await?;
+        return Ok(Standing::Blocked(format!("its repository could not be made: {}", fault.message)));
+    }
+    let key = match keys::department(context, wanted.key, wanted.department).await? {
+        Ok(key) => key,
+        Err(missing) => return Ok(Standing::Blocked(missing)),
+    };
+    let mut task = Task::of(WORKER, "init");
+    if let Err(missing) = wanted.home.tell(context, recovery, wanted.department, &mut task).await? {
+        return Ok(Standing::Blocked(missing));
+    }
+    task.secret("--key-file", "department-key", key);
+    task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
+    // Kept, so that an attempt that follows a killed one knows the password that is in the bucket already.
+    task.kept("--escrow-out", ESCROW);
+    recovery.start(run, task).await?;
+    Ok(Standing::Coming)
+}
+
+fn aside(folder: &Path, department: &str) -> PathBuf {
     // A department's name begins with a letter or digit, so no other one has a home of this name.
-    wanted.folder.join(format!(".new-{}", wanted.department))
+    folder.join(format!(".new-{department}"))
 }
 
 fn discard(aside: &Path) -> Result<(), ReconcileError> {
@@ -141,19 +191,22 @@ async fn finish(
     wanted: &Wanted<'_>,
     run: &crate::executor::RunId,
     report: &Value,
-    aside: &Path,
-    home: &Path,
+    moved: Option<(&Path, &Path)>,
 ) -> Result<Standing, ReconcileError> {
     let unreadable = |e: serde_json::Error| ReconcileError::Transient(format!("the report of init: {e}"));
     let made: Made = serde_json::from_value(report.clone()).map_err(unreadable)?;
     let Some(password) = recovery.file(run, ESCROW).await? else {
         // Without its escrow password it is never put into service.
-        discard(aside)?;
+        if let Some((aside, _)) = moved {
+            discard(aside)?;
+        }
         recovery.remove(run).await?;
         return Ok(Standing::Coming);
     };
     keys::show_escrow(context, wanted.store, wanted.department, &password, &made.escrow_key).await?;
-    if aside.exists() {
+    if let Some((aside, home)) = moved
+        && aside.exists()
+    {
         fs::rename(aside, home).map_err(|e| ReconcileError::Transient(format!("{}: {e}", home.display())))?;
     }
     let known =

@@ -22,6 +22,24 @@ pub enum SourceKind {
     FileTree,
     /// The objects of a Kubernetes namespace.
     Namespace,
+    /// A PostgreSQL database, as a dump.
+    Database,
+}
+
+/// What the backup says of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DatabaseRecord {
+    /// Version of the server.
+    pub server_version: String,
+    /// Version of `pg_dump`: an older `pg_restore` cannot read the dump.
+    pub dump_version: String,
+    /// Place in the write-ahead log up to which the dump holds everything.
+    pub lsn: String,
+    /// Character encoding.
+    pub encoding: String,
+    /// Extensions that it uses.
+    pub extensions: Vec<String>,
 }
 
 /// What the backup says of one source.
@@ -32,7 +50,7 @@ pub struct SourceRecord {
     pub name: String,
     /// What it is.
     pub kind: SourceKind,
-    /// The root directory or the namespace.
+    /// The root directory, the namespace, or host, port and name of the database.
     pub origin: String,
     /// When its capture began: measured RPO counts from here.
     pub captured_at: String,
@@ -46,6 +64,9 @@ pub struct SourceRecord {
     pub left_out: Vec<String>,
     /// PersistentVolumeClaims whose data no source covers.
     pub volumes_not_covered: Vec<String>,
+    /// What there is to say of a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseRecord>,
 }
 
 /// How many changed items of a source are named.
@@ -93,6 +114,8 @@ pub enum Consistency {
     PerFile,
     /// Each kind at one resource version; what changed meanwhile is named.
     PerKind,
+    /// All of it at one moment.
+    PointInTime,
 }
 
 /// The first line.

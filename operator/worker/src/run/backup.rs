@@ -93,6 +93,7 @@ struct Backup<'a> {
 /// Runs a backup to its end, or resumes one.
 pub fn backup(args: &BackupArgs, runtime: &Handle, control: &Control) -> Result<BackupReport> {
     control.enter("opening");
+    let args = &BackupArgs { sources: args.sources.loaded()?, ..args.clone() };
     let store = existing(&args.store, runtime)?;
     let signing = SigningKey::read("--signing-key-file", &args.signing_key_file)?;
     args.sources.check(store.directory())?;

@@ -36,6 +36,15 @@ pub struct ReplicateArgs {
     /// Address of the S3 server where it comes from.
     #[arg(long, value_name = "URL")]
     pub from_s3_endpoint: Option<String>,
+    /// Region that requests to that server are signed for; the same as of the target unless given.
+    #[arg(long, value_name = "NAME")]
+    pub from_s3_region: Option<String>,
+    /// PEM file of the authority that signed that server's certificate.
+    #[arg(long, value_name = "FILE")]
+    pub from_s3_ca_file: Option<PathBuf>,
+    /// Allow that server to be without TLS: for laboratories.
+    #[arg(long)]
+    pub from_s3_allow_http: bool,
     /// File with the access key of the bucket where it comes from.
     #[arg(long, value_name = "FILE")]
     pub from_s3_credentials_file: Option<PathBuf>,
@@ -107,6 +116,9 @@ impl Source {
         let place = StoreArgs {
             store: args.from.clone(),
             s3_endpoint: args.from_s3_endpoint.clone(),
+            s3_region: args.from_s3_region.clone().unwrap_or_else(|| args.write.store.s3_region.clone()),
+            s3_ca_file: args.from_s3_ca_file.clone(),
+            s3_allow_http: args.from_s3_allow_http,
             s3_credentials_file: args.from_s3_credentials_file.clone(),
             crash_after_store_write: None,
             ..args.write.store.clone()

@@ -11,9 +11,10 @@ use tokio::runtime::Handle;
 use super::manifest::{self, Proved};
 use super::open::{KeyArgs, TrustArgs, existing};
 use super::verify::{Scratch, as_finding, listed, own_objects};
-use super::{restore_files, restore_objects};
+use super::{restore_database, restore_files, restore_objects};
 use crate::cluster::ClusterArgs;
 use crate::control::Control;
+use crate::database::DatabaseTargetArgs;
 use crate::engine::backend::Access;
 use crate::engine::{Engine, Finding, Snapshot};
 use crate::error::{Result, WorkerError};
@@ -45,7 +46,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// Directory that receives a file tree.
-    #[arg(long, value_name = "DIR", required_unless_present = "target_namespace")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["target_namespace", "target_database_file", "target_cluster_database"])]
     pub target: Option<PathBuf>,
     /// Namespace that receives the objects of one; it must exist.
     #[arg(long, value_name = "NAME", requires = "server", conflicts_with = "target")]
@@ -53,6 +54,9 @@ pub struct RestoreArgs {
     /// Its API server.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// A database that receives one.
+    #[command(flatten)]
+    pub database: DatabaseTargetArgs,
     /// What to do about things that are there already.
     #[arg(long, value_enum, default_value_t = Existing::Fail)]
     pub existing: Existing,
@@ -120,6 +124,9 @@ pub struct RestoreReport {
     pub without_meta: u64,
     /// What is wrong elsewhere in the repository.
     pub findings: Vec<Finding>,
+    /// What there is to say of a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<restore_database::DatabaseReport>,
 }
 
 /// An item that was not restored.
@@ -136,6 +143,13 @@ pub struct Failure {
 pub struct Tally {
     report: RestoreReport,
     outcomes: Option<(PathBuf, BufWriter<File>)>,
+}
+
+impl RestoreReport {
+    /// Where it went.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
 }
 
 impl Tally {
@@ -160,6 +174,11 @@ impl Tally {
             report.failures.push(Failure { item, cause: cause.unwrap_or_default() });
         }
         Ok(())
+    }
+
+    /// Enters what there is to say of a database.
+    pub fn database(&mut self, report: restore_database::DatabaseReport) {
+        self.report.database = Some(report);
     }
 
     /// Counts an item that lacks a part of its owner, mode, times or attributes.
@@ -196,6 +215,7 @@ impl Ready<'_> {
 /// Restores one source. Items that failed are in the report; the caller decides by it.
 pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Result<RestoreReport> {
     control.enter("opening");
+    let login = args.database.login(&args.cluster, runtime)?;
     let store = existing(&args.store, runtime)?;
     let engine = args.keys.open(&store, Access::Read, control)?;
     let chain = args.trust.chain(&store)?;
@@ -222,9 +242,10 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
             backup: statement.snapshot.clone(),
             source: ready.source.name.clone(),
             captured_at: ready.source.captured_at.clone(),
-            target: match (&args.target, &args.target_namespace) {
+            target: match (&args.target, &login) {
                 (Some(directory), _) => directory.display().to_string(),
-                (None, namespace) => namespace.clone().unwrap_or_default(),
+                (None, Some(login)) => login.shown(),
+                (None, None) => args.target_namespace.clone().unwrap_or_default(),
             },
             created: 0,
             replaced: 0,
@@ -235,22 +256,41 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
             failures: Vec::new(),
             without_meta: 0,
             findings,
+            database: None,
         },
         outcomes: args.outcomes.as_ref().map(|file| create(file)).transpose()?,
     };
-    control.enter("restoring");
-    match (ready.source.kind, &args.target, &args.target_namespace) {
-        (SourceKind::FileTree, Some(target), _) => restore_files::restore(&ready, target, &mut tally)?,
-        (SourceKind::Namespace, _, Some(namespace)) => {
+    let wrong = |what: &str, fix: &str| {
+        WorkerError::input("--source", format!("\"{}\" is a {what}", ready.source.name), format!("give {fix} instead"))
+    };
+    if login.is_some() && (args.target.is_some() || args.target_namespace.is_some()) {
+        return Err(WorkerError::input("--target-database-file", "is there beside another target", "give one of them"));
+    }
+    if args.database.dry_run && login.is_none() {
+        return Err(WorkerError::input("--dry-run", "is for databases", "leave it out"));
+    }
+    match ready.source.kind {
+        SourceKind::FileTree => {
+            let target = args.target.as_ref().ok_or_else(|| wrong("file tree", "--target"))?;
+            control.enter("restoring");
+            restore_files::restore(&ready, target, &mut tally)?;
+        }
+        SourceKind::Namespace => {
+            let namespace = args.target_namespace.as_ref().ok_or_else(|| wrong("namespace", "--target-namespace"))?;
+            control.enter("restoring");
             restore_objects::restore(&ready, &args.cluster.connect(runtime)?, namespace, &mut tally)?;
         }
-        (SourceKind::FileTree, ..) => {
-            let problem = format!("\"{}\" is a file tree", ready.source.name);
-            return Err(WorkerError::input("--source", problem, "give --target instead of --target-namespace"));
-        }
-        (SourceKind::Namespace, ..) => {
-            let problem = format!("\"{}\" is a namespace", ready.source.name);
-            return Err(WorkerError::input("--source", problem, "give --target-namespace instead of --target"));
+        SourceKind::Database => {
+            let login = login.ok_or_else(|| wrong("database", "--target-database-file"))?;
+            let to = &args.database;
+            let target = restore_database::Target {
+                login,
+                args: &to.databases,
+                without_roles: to.without_roles,
+                dry_run: to.dry_run,
+                runtime,
+            };
+            restore_database::restore(&ready, &target, &mut tally)?;
         }
     }
     tally.finish()

@@ -253,12 +253,12 @@ impl<W: Write> Write for Digesting<W> {
     }
 }
 
-/// A file of this process's own that goes away with it.
+/// A directory of this process's own that goes away with it.
 #[derive(Debug)]
-pub(super) struct Scratch(std::path::PathBuf);
+pub(crate) struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let name = format!("zhengyun-worker-{}", data_encoding::HEXLOWER.encode(&crate::secret::random::<8>()?));
         let path = std::env::temp_dir().join(name);
         let mut builder = std::fs::DirBuilder::new();
@@ -269,6 +269,10 @@ impl Scratch {
 
     pub(super) fn file(&self) -> std::path::PathBuf {
         self.0.join("manifest.jsonl")
+    }
+
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        &self.0
     }
 }
 

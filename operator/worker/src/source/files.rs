@@ -215,6 +215,7 @@ impl Source for FileTree {
             changed_total: changed.1,
             left_out: Vec::new(),
             volumes_not_covered: Vec::new(),
+            database: None,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Wanted {
     pub namespace: String,
     /// PersistentVolumeClaims whose data another source of the run covers.
     pub volumes_covered: Vec<String>,
+    /// CloudNativePG clusters whose database another source of the run covers: their volumes hold nothing else.
+    pub clusters_covered: Vec<String>,
     /// Where spools are kept; they are encrypted and have no names.
     pub spool_dir: PathBuf,
 }
@@ -118,7 +120,10 @@ impl Namespace {
                     self.left_out.push(format!("{directory}: {left_out} that a controller makes"));
                 }
                 if directory == "persistentvolumeclaims" {
-                    let covered = |name: &String| self.wanted.volumes_covered.contains(name);
+                    let covered = |name: &String| {
+                        self.wanted.volumes_covered.contains(name)
+                            || self.wanted.clusters_covered.iter().any(|cluster| is_volume_of(name, cluster))
+                    };
                     let names = objects.iter().map(|object| object.name.clone());
                     self.volumes_not_covered = names.filter(|name| !covered(name)).collect();
                 }
@@ -196,8 +201,16 @@ impl Source for Namespace {
             changed_total: self.changed.1,
             left_out: self.left_out.clone(),
             volumes_not_covered: self.volumes_not_covered.clone(),
+            database: None,
         }
     }
+}
+
+/// Whether a claim is one of a CloudNativePG cluster's, by its name: `CLUSTER-1`, `CLUSTER-1-wal`.
+fn is_volume_of(claim: &str, cluster: &str) -> bool {
+    let rest = claim.strip_prefix(cluster).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default();
+    let number = rest.strip_suffix("-wal").unwrap_or(rest);
+    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn entry(spool: &Arc<Spool>, directory: &Path, object: Spooled) -> Entry {
@@ -247,4 +260,17 @@ async fn list_all(cluster: Cluster, wanted: Wanted, kinds: Vec<Kind>, sender: mp
 /// What went wrong with a kind, as a failure of the source.
 fn unreadable(wanted: &Wanted, kind: &Kind, cause: impl std::fmt::Display) -> WorkerError {
     WorkerError::Unreadable { name: wanted.name.clone(), what: kind.directory(), cause: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_volume_of;
+
+    #[test]
+    fn volumes_of_a_cluster_are_those_that_its_operator_names() {
+        assert!(is_volume_of("db-1", "db") && is_volume_of("db-12-wal", "db") && is_volume_of("my-db-3", "my-db"));
+        for other in ["db", "db-", "db-x", "db-1-other", "data", "other-db-1", "db2-1"] {
+            assert!(!is_volume_of(other, "db"), "{other}");
+        }
+    }
 }

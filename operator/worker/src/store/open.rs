@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long one request to S3 may take: a pack over a slow line.
 const REQUEST: Duration = Duration::from_secs(60);
 /// How long a request to S3 is repeated.
-const RETRY: Duration = Duration::from_secs(90);
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Where the repository is.
 #[derive(Clone, Debug, clap::Args)]
@@ -147,7 +147,7 @@ impl StoreArgs {
             .with_bucket_name(bucket)
             .with_region(&self.s3_region)
             .with_client_options(client)
-            .with_retry(RetryConfig { backoff: BackoffConfig::default(), max_retries: 8, retry_timeout: RETRY });
+            .with_retry(RetryConfig { backoff: BackoffConfig::default(), max_retries: 6, retry_timeout: RETRY });
         if let Some(endpoint) = &self.s3_endpoint {
             builder = builder.with_endpoint(endpoint);
         }

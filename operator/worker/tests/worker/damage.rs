@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rstest::rstest;
+
 use crate::support::{Place, assert_equal, refused, report};
 
 /// What is done to a file.
@@ -56,9 +58,10 @@ fn another(files: &[PathBuf], file: &Path) -> PathBuf {
     packs.or(same).or_else(|| others().next()).unwrap().clone()
 }
 
-#[test]
-fn every_damage_of_every_file_is_found_before_the_first_write() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn every_damage_of_every_file_is_found_before_the_first_write(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir_all(source.join("sub")).unwrap();
     let mut random = fastrand::Rng::with_seed(5);
@@ -122,9 +125,10 @@ fn an_old_copy_of_the_repository_shows_to_whoever_remembers_its_head() {
     report(place.worker("verify").arg("--known-head-file").arg(&head));
 }
 
-#[test]
-fn of_a_damaged_backup_everything_else_comes_back_if_it_is_asked_for() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn of_a_damaged_backup_everything_else_comes_back_if_it_is_asked_for(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir(&source).unwrap();
     let mut random = fastrand::Rng::with_seed(3);
@@ -152,9 +156,10 @@ fn of_a_damaged_backup_everything_else_comes_back_if_it_is_asked_for() {
     }
 }
 
-#[test]
-fn each_of_several_damages_is_named() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn each_of_several_damages_is_named(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir(&source).unwrap();
     std::fs::write(source.join("file"), "content").unwrap();

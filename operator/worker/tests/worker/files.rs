@@ -3,14 +3,17 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rstest::rstest;
+
 use crate::support::{Place, assert_equal, assert_equal_but, hostile_tree, refused, report, succeeded};
 
 /// Somebody who may nothing.
 const NOBODY: u32 = 65534;
 
-#[test]
-fn a_tree_with_everything_comes_back_equal_and_restic_brings_back_the_same() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn a_tree_with_everything_comes_back_equal_and_restic_brings_back_the_same(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir(&source).unwrap();
     hostile_tree(&source);
@@ -30,9 +33,10 @@ fn a_tree_with_everything_comes_back_equal_and_restic_brings_back_the_same() {
     assert_equal_but(&source, &place.path("theirs/data/tree"), &["odd-link"]);
 }
 
-#[test]
-fn many_batches_are_one_backup() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn many_batches_are_one_backup(#[case] place: Place) {
     let source = place.path("source");
     let mut random = fastrand::Rng::with_seed(1);
     for n in 0..60 {
@@ -50,9 +54,10 @@ fn many_batches_are_one_backup() {
     assert_eq!(place.stored("snapshots").len(), 1, "batches are forgotten");
 }
 
-#[test]
-fn what_is_unchanged_is_neither_read_nor_stored_again_and_what_changed_is() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn what_is_unchanged_is_neither_read_nor_stored_again_and_what_changed_is(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir(&source).unwrap();
     hostile_tree(&source);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use rstest::rstest;
+
 use crate::support::{Place, assert_equal, refused, report, succeeded, worker};
 
 fn small(place: &Place) -> PathBuf {
@@ -17,16 +19,19 @@ fn state(place: &Place) -> Vec<(PathBuf, SystemTime)> {
     stored.into_iter().map(|path| (path.clone(), path.metadata().unwrap().modified().unwrap())).collect()
 }
 
-#[test]
-fn a_wrong_key_has_its_own_error_and_writes_nothing() {
-    let (place, other) = (Place::new(), Place::new());
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn a_wrong_key_has_its_own_error_and_writes_nothing(#[case] place: Place) {
+    let other = Place::new();
     let source = small(&place);
     report(&mut place.backup(&source));
     let before = state(&place);
     for (argument, file) in [("--key-file", "key"), ("--escrow-file", "escrow")] {
         for command in ["snapshots", "verify", "restore", "backup"] {
             let mut tried = worker(command);
-            tried.arg("--store").arg(place.path("store")).arg(argument).arg(other.path(file));
+            place.at(&mut tried);
+            tried.arg(argument).arg(other.path(file));
             match command {
                 "restore" => tried.arg("--target").arg(place.path("target")),
                 "backup" => tried
@@ -64,17 +69,20 @@ fn another_signer_is_refused() {
     assert_eq!(reason, "EvidenceInvalid");
 }
 
-#[test]
-fn the_escrow_password_alone_verifies_and_restores() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn the_escrow_password_alone_verifies_and_restores(#[case] place: Place) {
     let source = small(&place);
     report(&mut place.backup(&source));
     std::fs::remove_file(place.path("key")).unwrap();
     std::fs::remove_file(place.path("signing")).unwrap();
     let mut verify = worker("verify");
-    report(verify.arg("--store").arg(place.path("store")).arg("--escrow-file").arg(place.path("escrow")));
+    place.at(&mut verify);
+    report(verify.arg("--escrow-file").arg(place.path("escrow")));
     let mut restore = worker("restore");
-    restore.arg("--store").arg(place.path("store")).arg("--escrow-file").arg(place.path("escrow"));
+    place.at(&mut restore);
+    restore.arg("--escrow-file").arg(place.path("escrow"));
     report(restore.arg("--target").arg(place.path("target")));
     assert_equal(&source, &place.path("target"));
 }

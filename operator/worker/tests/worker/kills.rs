@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rstest::rstest;
+
 use crate::support::{Place, assert_equal, hostile_tree, refused, report, succeeded};
 
 fn noise(root: &Path, files: usize, size: usize) {
@@ -39,9 +41,11 @@ fn stored_bytes(place: &Place) -> u64 {
         .sum()
 }
 
-#[test]
-fn a_backup_that_is_killed_at_every_write_in_turn_comes_to_its_end() {
-    let (place, undisturbed) = (Place::new(), Place::new());
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn a_backup_that_is_killed_at_every_write_in_turn_comes_to_its_end(#[case] place: Place) {
+    let undisturbed = Place::new();
     let source = place.path("source");
     noise(&source, 30, 200_000);
     let run = |place: &Place| {
@@ -108,9 +112,10 @@ fn a_backup_that_is_killed_on_the_way_uploads_what_is_stored_only_once() {
     assert_equal(&source, &place.path("target"));
 }
 
-#[test]
-fn a_restore_that_is_killed_goes_on() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn a_restore_that_is_killed_goes_on(#[case] place: Place) {
     let source = place.path("source");
     std::fs::create_dir(&source).unwrap();
     hostile_tree(&source);
@@ -135,9 +140,10 @@ fn a_restore_that_is_killed_goes_on() {
     assert_eq!(reason, "TargetInvalid");
 }
 
-#[test]
-fn sigterm_ends_a_run_cleanly_and_it_can_be_resumed() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn sigterm_ends_a_run_cleanly_and_it_can_be_resumed(#[case] place: Place) {
     let source = place.path("source");
     noise(&source, 40, 500_000);
     let run = |limit: &str| {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use rstest::rstest;
+
 use crate::support::{Place, assert_equal, refused, report};
 
 fn noise(root: &Path, seed: u64) {
@@ -30,9 +32,10 @@ fn slow(place: &Place, source: &Path, run: &str) -> Child {
     child
 }
 
-#[test]
-fn the_second_is_told_who_holds_the_repository_and_may_wait_for_it() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn the_second_is_told_who_holds_the_repository_and_may_wait_for_it(#[case] place: Place) {
     let (one, two) = (place.path("one"), place.path("two"));
     noise(&one, 1);
     noise(&two, 2);
@@ -49,9 +52,10 @@ fn the_second_is_told_who_holds_the_repository_and_may_wait_for_it() {
     assert_equal(&two, &place.path("target"));
 }
 
-#[test]
-fn one_that_was_stopped_and_outrun_writes_nothing_that_counts() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn one_that_was_stopped_and_outrun_writes_nothing_that_counts(#[case] place: Place) {
     let source = place.path("source");
     noise(&source, 3);
     let outrun = slow(&place, &source, "run");
@@ -71,9 +75,10 @@ fn one_that_was_stopped_and_outrun_writes_nothing_that_counts() {
     assert_equal(&source, &place.path("target"));
 }
 
-#[test]
-fn a_damaged_lease_is_a_holder_that_nobody_knows() {
-    let place = Place::new();
+#[rstest]
+#[case::directory(Place::new())]
+#[case::s3(Place::on_s3())]
+fn a_damaged_lease_is_a_holder_that_nobody_knows(#[case] place: Place) {
     let source = place.path("source");
     noise(&source, 4);
     report(place.backup(&source).args(["--run", "first"]));

@@ -10,10 +10,18 @@
 
 mod copies;
 mod damage;
+mod database;
 mod files;
 mod keys;
 mod kills;
 mod lease;
 mod namespace;
+#[path = "../../../../tests/src/lab/postgres.rs"]
+#[expect(unreachable_pub, reason = "the lab has the same file, and shows it to others")]
+mod postgres;
 mod retention;
+#[path = "../../../../tests/src/lab/s3.rs"]
+#[expect(unreachable_pub, reason = "the lab has the same file, and shows it to others")]
+mod s3;
+mod store_s3;
 mod support;

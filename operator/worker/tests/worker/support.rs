@@ -11,19 +11,54 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zhengyun_worker::evidence::items::path_text;
 
+use crate::s3::{ACCESS_KEY, S3, SECRET_KEY};
+
 /// Keys, a repository, and room for more.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    /// The server, if the repository is in a bucket; `store` leads to its files all the same.
+    pub(crate) s3: Option<S3>,
 }
+
+/// Bucket of the repositories that are in one, and what their keys begin with.
+const BUCKET: &str = "backup";
+const PREFIX: &str = "here/finance";
 
 impl Place {
     /// With an empty repository.
     pub(crate) fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap() };
+        Self::made(None)
+    }
+
+    /// The same in a bucket of an S3 server.
+    pub(crate) fn on_s3() -> Self {
+        Self::made(Some(S3::start(&[BUCKET]).unwrap()))
+    }
+
+    fn made(s3: Option<S3>) -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), s3 };
         // Some tests run the program as another user.
         std::fs::set_permissions(place.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        if let Some(s3) = &place.s3 {
+            std::os::unix::fs::symlink(s3.bucket(BUCKET).join(PREFIX), place.path("store")).unwrap();
+            let credentials = serde_json::json!({ "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY });
+            std::fs::write(place.path("credentials"), credentials.to_string()).unwrap();
+        }
         succeeded(&place.init().output().unwrap());
         place
+    }
+
+    /// Where the repository is, as arguments.
+    pub(crate) fn at(&self, command: &mut Command) {
+        match &self.s3 {
+            None => {
+                command.arg("--store").arg(self.path("store"));
+            }
+            Some(s3) => {
+                command.arg("--store").arg(format!("s3://{BUCKET}/{PREFIX}")).arg("--s3-endpoint").arg(s3.endpoint());
+                command.arg("--s3-allow-http").arg("--s3-credentials-file").arg(self.path("credentials"));
+            }
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -32,7 +67,8 @@ impl Place {
 
     pub(crate) fn init(&self) -> Command {
         let mut command = worker("init");
-        command.args(["--generate", "--store"]).arg(self.path("store"));
+        command.arg("--generate");
+        self.at(&mut command);
         command.arg("--key-file").arg(self.path("key")).arg("--signing-key-file").arg(self.path("signing"));
         command.arg("--escrow-out").arg(self.path("escrow"));
         command
@@ -41,7 +77,8 @@ impl Place {
     /// The program on the repository, with its key.
     pub(crate) fn worker(&self, command: &str) -> Command {
         let mut worker = worker(command);
-        worker.arg("--store").arg(self.path("store")).arg("--key-file").arg(self.path("key"));
+        self.at(&mut worker);
+        worker.arg("--key-file").arg(self.path("key"));
         worker
     }
 
@@ -62,7 +99,14 @@ impl Place {
     /// restic on the repository, with the escrow password.
     pub(crate) fn restic(&self, arguments: &[&str]) -> Output {
         let mut restic = Command::new("restic");
-        restic.args(["--no-cache", "--quiet", "--repo"]).arg(self.path("store"));
+        restic.args(["--no-cache", "--quiet", "--repo"]);
+        match &self.s3 {
+            None => restic.arg(self.path("store")),
+            Some(s3) => restic
+                .arg(format!("s3:{}/{BUCKET}/{PREFIX}", s3.endpoint()))
+                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+                .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        };
         restic.arg("--password-file").arg(self.path("escrow")).args(arguments);
         restic.output().expect("restic is missing: `make deps` installs it")
     }

@@ -1,0 +1,137 @@
+//! A database: looked at, agreed to, written in one transaction, compared.
+
+use std::fs;
+
+use tokio::runtime::Handle;
+use zhengyun_crds::Reason;
+use zhengyun_crds::recovery::{OutcomeCounts, RunFailure};
+use zhengyun_domain::condition::cut;
+use zhengyun_domain::finding::Finding;
+use zhengyun_worker::control::Control;
+use zhengyun_worker::error::WorkerError;
+use zhengyun_worker::run::open;
+use zhengyun_worker::run::restore::{self as worker, RestoreReport};
+use zhengyun_worker::run::restore_database::DatabaseReport;
+
+use crate::args::DatabaseRestoreArgs;
+use crate::ended::Ended;
+use crate::restore::{self, NAMED, Report};
+
+/// Whether something may have been written to the target.
+pub(crate) fn wrote(args: &DatabaseRestoreArgs) -> bool {
+    args.state_dir.join("writing").exists()
+}
+
+/// Carries a restore out, or says what it would do.
+pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Control) -> Result<Report, Ended> {
+    control.enter("planning");
+    fs::create_dir_all(&args.state_dir).map_err(|e| WorkerError::local(&args.state_dir, e))?;
+    let store = open::existing(&args.store, runtime)?;
+    restore::recorded(&args.trust.chain(&store)?, &args.snapshot, &args.root)?;
+    let kept = args.state_dir.join("agreed");
+    // A process that follows a killed one finds a target that may have been written: what was agreed to stands.
+    let resumes = args.agreed.is_some() && fs::read_to_string(&kept).ok() == args.agreed;
+    if !resumes {
+        let looked = worker::restore(&order(args, true), runtime, control)?;
+        let outlook = outlook(&looked);
+        let Some(agreed) = &args.agreed else { return Ok(outlook) };
+        if outlook.digest != *agreed {
+            let message = format!(
+                "/spec/planDigest: the plan is {} by now, agreed was {agreed}: plan again, and look at what changed",
+                outlook.digest
+            );
+            return Err(Ended::Refused(vec![Finding::new("/spec/planDigest", Reason::PlanChanged.as_str(), message)]));
+        }
+        if let Some(first) = outlook.failures.first() {
+            let finding = Finding::new("/spec/existing", Reason::TargetConflict.as_str(), first.message.clone());
+            return Err(Ended::Refused(vec![finding]));
+        }
+        let staged = args.state_dir.join("agreed.next");
+        fs::write(&staged, agreed)
+            .and_then(|()| fs::rename(&staged, &kept))
+            .map_err(|e| WorkerError::local(&kept, e))?;
+    }
+    let marker = args.state_dir.join("writing");
+    fs::write(&marker, b"").map_err(|e| WorkerError::local(&marker, e))?;
+    let done = worker::restore(&order(args, false), runtime, control).inspect_err(|error| {
+        // One transaction: what did not come to its end changed nothing.
+        if matches!(error, WorkerError::Database { .. } | WorkerError::Target { .. } | WorkerError::NotIntact { .. }) {
+            let _ = fs::remove_file(&marker);
+        }
+    })?;
+    Ok(Report {
+        digest: args.agreed.clone().unwrap_or_default(),
+        planned: counts(&done),
+        outcome: Some(OutcomeCounts { failed: number(done.failed), ..counts(&done) }),
+        equal: Some(done.failed == 0),
+        failures: failures(&done),
+    })
+}
+
+fn order(args: &DatabaseRestoreArgs, dry_run: bool) -> worker::RestoreArgs {
+    let mut database = args.database.clone();
+    database.dry_run = dry_run;
+    worker::RestoreArgs {
+        store: args.store.clone(),
+        keys: args.keys.clone(),
+        trust: args.trust.clone(),
+        backup: Some(args.snapshot.clone()),
+        source: Some(args.source.clone()),
+        target: None,
+        target_namespace: None,
+        cluster: args.cluster.clone(),
+        database,
+        existing: args.existing.into(),
+        despite_damage: false,
+        outcomes: args.outcomes.clone().filter(|_| !dry_run),
+    }
+}
+
+/// What would be done.
+fn outlook(looked: &RestoreReport) -> Report {
+    let database = looked.database.clone().unwrap_or_default();
+    let mut planned = counts(looked);
+    let mut failures = Vec::new();
+    if looked.failed > 0 {
+        planned.conflicts = number(looked.failed);
+        failures.push(RunFailure {
+            reason: Reason::TargetConflict.as_str().to_owned(),
+            subject: String::new(),
+            message: cut(in_the_way(looked, &database), 2000),
+        });
+    }
+    Report { digest: database.digest, planned, failures, ..Report::default() }
+}
+
+fn in_the_way(looked: &RestoreReport, database: &DatabaseReport) -> String {
+    format!(
+        "/spec/existing: {} is not empty, it holds {}: choose Replace, which replaces what the backup holds, or Skip, which leaves it as it is",
+        looked.target(),
+        database.in_the_way.join(", ")
+    )
+}
+
+fn counts(report: &RestoreReport) -> OutcomeCounts {
+    OutcomeCounts {
+        created: number(report.created),
+        replaced: number(report.replaced),
+        unchanged: number(report.same),
+        skipped: number(report.skipped),
+        ..OutcomeCounts::default()
+    }
+}
+
+fn failures(report: &RestoreReport) -> Vec<RunFailure> {
+    let named = report.failures.iter().take(NAMED);
+    named
+        .map(|failure| RunFailure {
+            reason: "Differs".to_owned(),
+            subject: cut(failure.item.clone(), 500),
+            message: cut(failure.cause.clone(), 2000),
+        })
+        .collect()
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
