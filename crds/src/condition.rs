@@ -267,6 +267,8 @@ wire_enum! {
         RtoExceeded = "RtoExceeded",
         /// The last passed drill is too old to count.
         DrillOverdue = "DrillOverdue",
+        /// What a drill restored is not what the manifest says.
+        Differs = "Differs",
         /// There was no room for the drill.
         DrillSkipped = "DrillSkipped",
         /// Not everybody has confirmed where the password keys are kept.

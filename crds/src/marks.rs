@@ -48,6 +48,9 @@ pub const FINALIZER_SITE: &str = "zhengyun.io/site";
 /// Finalizer of a backup or restore: held while a process may be at work on it.
 pub const FINALIZER_RUN: &str = "zhengyun.io/run";
 
+/// Department that pays for the scratch of drills: its quota is the room that drills have.
+pub const DRILL_DEPARTMENT: &str = "drill";
+
 /// ServiceAccount at a site as which backups are read and restores are written.
 pub const RECOVERY_ACCOUNT: &str = "zhengyun-recovery";
 

@@ -4,6 +4,7 @@ pub mod approval;
 pub mod backup;
 pub mod catalog;
 pub mod department;
+pub mod drill;
 pub mod enforcement;
 pub mod grant;
 pub mod ledger;

@@ -18,7 +18,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Namespaced kinds of a department. */}}
 {{- define "zhengyun.departmentKinds" -}}[informationsystems, resourcerequests, approvals, resourcegrants]{{- end -}}
 
-{{/* Kinds of disaster recovery. Drills have no controller yet, and nobody a right to write them. */}}
+{{/* Kinds of disaster recovery. */}}
 {{- define "zhengyun.recoveryKinds" -}}[backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]{{- end -}}
 
 {{/* Kinds that belong to no department. */}}

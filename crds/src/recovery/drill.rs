@@ -28,9 +28,9 @@ wire_enum! {
         Pending = "Pending",
         /// Room for the scratch is being reserved.
         Reserving = "Reserving",
-        /// The scratch is being made at the drill site.
+        /// The scratch is being made at the drill site; the clock of the recovery time runs.
         Preparing = "Preparing",
-        /// The copy is being restored into the scratch; the clock of the recovery time runs.
+        /// The copy is being restored into the scratch.
         Restoring = "Restoring",
         /// What stands in the scratch is compared with the manifest.
         Comparing = "Comparing",
@@ -134,13 +134,16 @@ pub struct Coverage {
     /// Objects and files that were compared.
     #[serde(default)]
     pub objects_compared: i64,
-    /// Objects and files in the manifest.
+    /// Objects and files in the manifest, without what Zhengyun delivers itself.
     #[serde(default)]
     pub objects_total: i64,
+    /// Objects in the manifest that Zhengyun delivered: in an emergency they come with a grant and are not restored. They were read and found intact.
+    #[serde(default)]
+    pub objects_delivered: i64,
     /// Bytes that were compared.
     #[serde(default)]
     pub bytes_compared: i64,
-    /// Bytes in the manifest.
+    /// Bytes in the manifest, without what Zhengyun delivers itself.
     #[serde(default)]
     pub bytes_total: i64,
 }
@@ -160,19 +163,22 @@ pub struct Difference {
     pub message: String,
 }
 
-/// The signed record of a drill.
+/// The signed record of a drill: what was found, as text, so that it can be kept and checked without this cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrillRecord {
-    /// Digest of the record.
+    /// What is signed, to the byte: JSON with drill, plan, backup, manifest root, site, times, coverage, differences and result.
+    #[schemars(length(max = 8192))]
+    pub statement: String,
+    /// Digest of the statement.
     #[schemars(length(max = 71))]
     pub digest: String,
     /// How it is signed.
     pub algorithm: SignatureAlgorithm,
-    /// Fingerprint of the key that signed it.
+    /// Public key that signed it: `ed25519` and the key in base64, as every repository names it.
     #[schemars(length(max = 71))]
     pub key: String,
-    /// Signature in base64.
+    /// Signature of the statement in base64.
     #[schemars(length(max = 128))]
     pub signature: String,
 }
@@ -187,6 +193,9 @@ pub struct RecoveryDrillStatus {
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<DrillPhase>,
+    /// Counts workers that took it up.
+    #[serde(default)]
+    pub attempt: i32,
     /// Backup that is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -194,10 +203,10 @@ pub struct RecoveryDrillStatus {
     /// Where it is restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,
-    /// When the clock of the recovery time began: room was reserved, nothing made.
+    /// When the clock of the recovery time began: room was reserved, nothing made at the site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
-    /// When everything was restored and ready.
+    /// When everything was restored and compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Time>,
     /// When it ended.
@@ -228,6 +237,10 @@ pub struct RecoveryDrillStatus {
     /// The signed record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<DrillRecord>,
+    /// How far it is, or how it ended, in one line.
+    #[serde(default)]
+    #[schemars(length(max = 300))]
+    pub summary: String,
     /// Conditions.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

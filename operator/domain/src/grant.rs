@@ -4,7 +4,7 @@ mod machine;
 mod status;
 
 pub use machine::{Event, Illegal, step};
-pub use status::{Delivery, charged, delivering, refused, revoked, revoking};
+pub use status::{Delivery, charged, delivering, dropped, refused, revoked, revoking};
 
 use jiff::Timestamp;
 use zhengyun_crds::grant::{GrantPhase, ResourceGrant, RevokeStep};

@@ -25,6 +25,8 @@ pub(crate) struct Content {
     pub directories: BTreeSet<String>,
     /// Directory and name of each: that is how a request names it.
     pub places: HashMap<ObjectKey, (String, String)>,
+    /// Bytes of each, by the manifest.
+    pub sizes: HashMap<ObjectKey, u64>,
 }
 
 /// Reads every object of a source. Every part that it lies in is compared with its name first, so that damage has one.
@@ -68,6 +70,7 @@ pub(crate) fn read(
             owners.push((found.objects.len(), owner));
         }
         found.places.insert(key.clone(), (directory.clone(), key.name.clone()));
+        found.sizes.insert(key.clone(), item.size);
         found.objects.push(SourceObject {
             takes: takes(&directory, &object),
             version: text(&object, "/apiVersion").rsplit('/').next().unwrap_or_default().to_owned(),

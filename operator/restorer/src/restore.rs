@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use zhengyun_crds::recovery::{OutcomeCounts, RunFailure};
+use zhengyun_crds::recovery::{Coverage, OutcomeCounts, RunFailure};
 use zhengyun_domain::condition::cut;
 use zhengyun_domain::recovery::restore::{
     Action, Backed, Existing, ObjectKey, PlannedObject, RestorePlan, TargetFacts, agree, plan,
@@ -43,6 +43,9 @@ pub(crate) struct Report {
     /// Whether everything in the plan stands at the target, if it was carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equal: Option<bool>,
+    /// How much was compared, if it was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// What stands in the way, or did not come to what the plan says: the first ones.
     pub failures: Vec<RunFailure>,
 }
@@ -80,12 +83,14 @@ pub(crate) fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -
     let earlier = fs::read(&kept).ok().and_then(|text| serde_json::from_slice::<Agreed>(&text).ok());
     let agreed = match (&args.agreed, earlier) {
         (Some(digest), Some(earlier)) if earlier.digest == *digest => earlier,
+        (None, Some(earlier)) if args.scratch => earlier,
         (wanted, _) => {
             let target = runtime.block_on(target::look(&cluster, &args.namespace, &objects.directories))?;
             let plan = planned(args, &objects, target)?;
             let report = report(&plan);
+            let wanted = wanted.clone().or_else(|| args.scratch.then(|| report.digest.clone()));
             let Some(wanted) = wanted else { return Ok(report) };
-            agree(&plan, wanted).map_err(Ended::Refused)?;
+            agree(&plan, &wanted).map_err(Ended::Refused)?;
             let agreed = Agreed { digest: report.digest, planned: report.planned, objects: plan.objects };
             let text = serde_json::to_vec(&agreed).map_err(|e| WorkerError::engine("writing the plan", e))?;
             let staged = args.state_dir.join("agreed.next");
@@ -98,7 +103,7 @@ pub(crate) fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -
     let failures = write(args, runtime, control, &cluster, &objects, &agreed)?;
     control.enter("comparing");
     let target = runtime.block_on(target::look(&cluster, &args.namespace, &objects.directories))?;
-    Ok(compare(&agreed, &target, &failures))
+    Ok(compare(&objects, &agreed, &target, &failures))
 }
 
 /// What was signed of a backup, which must be what was recorded of it.
@@ -216,9 +221,10 @@ fn write(
 }
 
 /// What stands at the target, held against the plan.
-fn compare(agreed: &Agreed, target: &Target, failures: &HashMap<String, String>) -> Report {
+fn compare(objects: &Content, agreed: &Agreed, target: &Target, failures: &HashMap<String, String>) -> Report {
     let mut outcome = OutcomeCounts::default();
     let (mut equal, mut named) = (true, Vec::new());
+    let mut coverage = listed(objects);
     for object in &agreed.objects {
         let there = target.existing.get(&object.key);
         let stands = match object.action {
@@ -229,6 +235,10 @@ fn compare(agreed: &Agreed, target: &Target, failures: &HashMap<String, String>)
         };
         if stands {
             *counter(&mut outcome, object.action) += 1;
+            if !matches!(object.action, Action::Skip | Action::Delivered) {
+                coverage.objects_compared += 1;
+                coverage.bytes_compared += size(objects, &object.key);
+            }
             continue;
         }
         equal = false;
@@ -242,8 +252,27 @@ fn compare(agreed: &Agreed, target: &Target, failures: &HashMap<String, String>)
         planned: agreed.planned.clone(),
         outcome: Some(outcome),
         equal: Some(equal),
+        coverage: Some(coverage),
         failures: named,
     }
+}
+
+fn size(objects: &Content, key: &ObjectKey) -> i64 {
+    objects.sizes.get(key).and_then(|size| i64::try_from(*size).ok()).unwrap_or_default()
+}
+
+/// What the manifest lists of the source. An object that the plan left out would show as one that was not compared.
+fn listed(objects: &Content) -> Coverage {
+    let mut coverage = Coverage::default();
+    for object in &objects.objects {
+        if object.delivered {
+            coverage.objects_delivered += 1;
+        } else {
+            coverage.objects_total += 1;
+            coverage.bytes_total += size(objects, &object.key);
+        }
+    }
+    coverage
 }
 
 fn failure(key: &ObjectKey, there: bool, failures: &HashMap<String, String>) -> RunFailure {

@@ -1,5 +1,6 @@
 //! Grants: delivered, kept as granted, ended with zero proven.
 
+pub mod charge;
 mod deliver;
 mod looked;
 mod revoke;

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
 use zhengyun_crds::recovery::{RecoveryDrill, RecoveryPlan, RecoveryPlanStatus, SystemBackup};
 use zhengyun_crds::{ConditionType, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
@@ -22,6 +24,7 @@ use super::recovery::{self, keys, reach};
 use super::{Context, department_of};
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{is_conflict, replace_status};
+use crate::runtime::watches::Kind;
 use crate::runtime::written;
 
 /// The plan that a backup is of.
@@ -58,10 +61,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outc
         None => (retention::Standing::default(), None),
     };
     let decision = retained(&context, &plan, decision, &kept.complaints);
-    let started = match &decision.start {
-        Some(backup) => start(&context, &plan, backup).await,
-        None => Ok(()),
-    };
+    let started = started(&context, &plan, &decision).await;
     let decision = match &started {
         Ok(()) => decision,
         Err(kube::Error::Api(refusal)) => not_started(&context, &plan, decision, &refusal.message),
@@ -137,13 +137,27 @@ async fn observe(context: &Context, plan: &RecoveryPlan) -> Result<Decision, Rec
     Ok(decide(&facts, now))
 }
 
-/// Creates the backup of a due time. One that is there already was created by a look whose status was lost, or by another operator.
-async fn start(context: &Context, plan: &RecoveryPlan, backup: &SystemBackup) -> kube::Result<()> {
-    let api: Api<SystemBackup> = context.namespaced(&plan.namespace().unwrap_or_default());
-    match api.create(&PostParams::default(), backup).await {
+/// Creates what is due: a backup, a drill, or both.
+async fn started(context: &Context, plan: &RecoveryPlan, decision: &Decision) -> kube::Result<()> {
+    if let Some(backup) = &decision.start {
+        start(context, plan, backup, "backup").await?;
+    }
+    match &decision.drill {
+        Some(drill) => start(context, plan, drill, "drill").await,
+        None => Ok(()),
+    }
+}
+
+/// Creates the run of a due time. One that is there already was created by a look whose status was lost, or by another operator.
+async fn start<K>(context: &Context, plan: &RecoveryPlan, run: &K, what: &str) -> kube::Result<()>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope> + Serialize,
+{
+    let api: Api<K> = context.namespaced(&plan.namespace().unwrap_or_default());
+    match api.create(&PostParams::default(), run).await {
         Ok(created) => {
             written::note(&created);
-            context.events.normal(plan, "Start", "Due", &format!("backup {} was started", backup.name_any()));
+            context.events.normal(plan, "Start", "Due", &format!("{what} {} was started", run.name_any()));
             Ok(())
         }
         Err(error) if is_conflict(&error) => Ok(()),
@@ -151,12 +165,14 @@ async fn start(context: &Context, plan: &RecoveryPlan, backup: &SystemBackup) ->
     }
 }
 
-/// What a plan says whose backup the hub refused: it counts as not started, and is tried again.
+/// What a plan says whose run the hub refused: it counts as not started, and is tried again.
 fn not_started(context: &Context, plan: &RecoveryPlan, mut decision: Decision, why: &str) -> Decision {
     let before = plan.status.clone().unwrap_or_default();
-    let name = decision.start.as_ref().map(ResourceExt::name_any).unwrap_or_default();
+    let names =
+        [decision.start.as_ref().map(ResourceExt::name_any), decision.drill.as_ref().map(ResourceExt::name_any)];
+    let name = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let mut set = ConditionSet::new(&before.conditions, plan.metadata.generation, context.clock.now());
-    let message = format!("backup {name} was due and could not be created: {why}; it is tried again");
+    let message = format!("{name} was due and could not be created: {why}; it is tried again");
     set.stalled(Reason::RunFailed, cut(message, 2_000));
     let told = set.finish();
     let conditions = &mut decision.status.conditions;
@@ -164,6 +180,11 @@ fn not_started(context: &Context, plan: &RecoveryPlan, mut decision: Decision, w
     conditions.extend(told);
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     decision.status.last_due = before.last_due;
+    decision.status.last_drill_due = before.last_drill_due;
+    for copy in &mut decision.status.copies {
+        copy.drill_due =
+            before.copies.iter().find(|known| known.store == copy.store).and_then(|known| known.drill_due.clone());
+    }
     decision
 }
 
@@ -177,6 +198,7 @@ fn off(context: &Context, plan: &RecoveryPlan) -> Decision {
     }
     let conditions = set.finish();
     let generation = plan.metadata.generation.unwrap_or_default();
-    let status = RecoveryPlanStatus { observed_generation: generation, next_run: None, conditions, ..before };
-    Decision { start: None, status, again: jiff::SignedDuration::from_hours(1) }
+    let status =
+        RecoveryPlanStatus { observed_generation: generation, next_run: None, next_drill: None, conditions, ..before };
+    Decision { start: None, drill: None, status, again: jiff::SignedDuration::from_hours(1) }
 }

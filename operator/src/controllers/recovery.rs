@@ -5,7 +5,6 @@ pub mod home;
 pub mod keys;
 pub mod order;
 pub mod reach;
-pub mod unserved;
 
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};

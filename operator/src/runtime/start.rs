@@ -393,7 +393,7 @@ impl AllTriggers {
             run!(w.plans, self.plans, 2, controllers::plan::reconcile),
             run!(w.backups, self.backups, 4, controllers::backup::reconcile),
             run!(w.restores, self.restores, 4, controllers::restore::reconcile),
-            run!(w.drills, self.drills, 2, controllers::recovery::unserved::drill),
+            run!(w.drills, self.drills, 2, controllers::drill::reconcile),
         ]
     }
 }

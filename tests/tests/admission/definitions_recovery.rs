@@ -252,24 +252,27 @@ pub(crate) fn drills() -> Vec<Case> {
 pub(crate) fn authors() -> Vec<Case> {
     let by = |base: Value, who: &str| with(base, "/spec/requestedBy", json!(who));
     let mut cases = Vec::new();
-    for (kind, base) in [("backup", backup("admission-author")), ("restore", restore("admission-author"))] {
+    for (kind, base) in [
+        ("backup", backup("admission-author")),
+        ("restore", restore("admission-author")),
+        ("drill", drill("admission-author")),
+    ] {
         cases.push(yes(CLERK, format!("asks for a {kind}"), create(by(base.clone(), "clerk-emergency"))));
         let forged = create(by(base, "head-emergency"));
         cases.push(no(CLERK, format!("asks for a {kind} in another's name"), forged, "spec.requestedBy must be you"));
     }
-    let scheduled = with(by(backup("admission-author"), "clerk-emergency"), "/spec/trigger", json!("Scheduled"));
-    let scheduled = with(scheduled, "/spec/due", json!("2026-11-26T02:00:00Z"));
-    cases.push(no(
-        CLERK,
-        "claims to be the schedule",
-        create(scheduled.clone()),
-        "a person asks for a backup with Manual",
-    ));
-    let due = by(scheduled, "zhengyun:schedule");
-    cases.push(no(CLERK, "signs as the schedule", create(due.clone()), "spec.requestedBy must be you"));
-    cases.push(yes(OPERATOR, "starts what is due", create(due)));
-    let manual = create(by(backup("admission-author"), "zhengyun:schedule"));
-    cases.push(no(OPERATOR, "asks for a backup out of turn", manual, "a person asks for a backup with Manual"));
+    for (kind, base) in [("backup", backup("admission-author")), ("drill", drill("admission-author"))] {
+        let by_hand = "a person asks for a backup or drill with Manual";
+        let scheduled = with(by(base.clone(), "clerk-emergency"), "/spec/trigger", json!("Scheduled"));
+        let scheduled = with(scheduled, "/spec/due", json!("2026-11-26T02:00:00Z"));
+        cases.push(no(CLERK, format!("claims to be the schedule of a {kind}"), create(scheduled.clone()), by_hand));
+        let due = by(scheduled, "zhengyun:schedule");
+        let signs = format!("signs for a {kind} as the schedule");
+        cases.push(no(CLERK, signs, create(due.clone()), "spec.requestedBy must be you"));
+        cases.push(yes(OPERATOR, format!("starts a {kind} that is due"), create(due)));
+        let manual = create(by(base, "zhengyun:schedule"));
+        cases.push(no(OPERATOR, format!("asks for a {kind} out of turn"), manual, by_hand));
+    }
     let restored = create(by(restore("admission-author"), "zhengyun:schedule"));
     cases.push(no(OPERATOR, "asks for a restore", restored, "is forbidden"));
     cases

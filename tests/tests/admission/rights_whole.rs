@@ -19,7 +19,7 @@ const ASKS: &str = "create authentication.k8s.io/tokenreviews
     create authorization.k8s.io/subjectaccessreviews";
 
 const CLERKS: &str = "create,update,patch,delete zhengyun.io/informationsystems,resourcerequests
-    create,update,patch,delete zhengyun.io/recoveryplans,systembackups,systemrestores";
+    create,update,patch,delete zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills";
 
 const AUTHORITYS: &str = "create zhengyun.io/approvals,resourcerequests
     patch zhengyun.io/resourcerequests
@@ -39,7 +39,9 @@ const OPERATORS: &str =
     update,patch zhengyun.io/systemrestores/status,recoverydrills/status
     create,patch zhengyun.io/resourcegrants,ledgers
     create,delete zhengyun.io/systembackups
-    patch zhengyun.io/departments,departmentquotas,sites,resourcerequests,systembackups,systemrestores
+    create zhengyun.io/recoverydrills
+    patch zhengyun.io/departments,departmentquotas,sites,resourcerequests
+    patch zhengyun.io/systembackups,systemrestores,recoverydrills
     create,patch /secrets
     create,patch /namespaces
     create,patch,delete rbac.authorization.k8s.io/rolebindings

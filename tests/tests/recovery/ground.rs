@@ -287,6 +287,16 @@ impl Ground {
 
     /// Flips one byte of the largest pack; says which, and how it was.
     pub(crate) fn flip_one_byte(&self) -> Result<(String, (PathBuf, Vec<u8>))> {
+        flip(self.packs()?.pop().context("a repository has packs")?.1)
+    }
+
+    /// Flips one byte of every pack that holds objects: those are the large ones.
+    pub(crate) fn flip_a_byte_everywhere(&self) -> Result<Vec<(String, (PathBuf, Vec<u8>))>> {
+        self.packs()?.into_iter().filter(|(size, _)| *size > 200_000).map(|(_, path)| flip(path)).collect()
+    }
+
+    /// The packs of the repository by size.
+    fn packs(&self) -> Result<Vec<(u64, PathBuf)>> {
         let mut packs: Vec<(u64, PathBuf)> = Vec::new();
         let mut open = vec![self.root().join(STORE).join(DEPARTMENT).join("data")];
         while let Some(folder) = open.pop() {
@@ -300,18 +310,21 @@ impl Ground {
             }
         }
         packs.sort();
-        let (_, path) = packs.pop().context("a repository has packs")?;
-        let before = std::fs::read(&path)?;
-        let mut flipped = before.clone();
-        let middle = flipped.len() / 2;
-        flipped[middle] ^= 1;
-        let mut permissions = std::fs::metadata(&path)?.permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        std::fs::set_permissions(&path, permissions)?;
-        std::fs::write(&path, flipped)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok((name, (path, before)))
+        Ok(packs)
     }
+}
+
+fn flip(path: PathBuf) -> Result<(String, (PathBuf, Vec<u8>))> {
+    let before = std::fs::read(&path)?;
+    let mut flipped = before.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let mut permissions = std::fs::metadata(&path)?.permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+    std::fs::set_permissions(&path, permissions)?;
+    std::fs::write(&path, flipped)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, (path, before)))
 }
 
 fn namespace_of(grant: &ResourceGrant) -> Result<&str> {

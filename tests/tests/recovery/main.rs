@@ -1,6 +1,6 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
-//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts
-//! what is due, keeps what it says in two stores, and one of them alone brings everything back.
+//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts what is due; drills
+//! prove the copy at the other site and leave nothing there; a plan keeps what it says in two stores, and one of them alone brings everything back.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ mod buckets;
 mod content;
 mod copies;
 mod databases;
+mod drills;
 mod ground;
 mod runs;
 
@@ -48,10 +49,15 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("kills", killed(&ground).await),
         ("damage", damaged(&ground).await),
         ("schedule", scheduled(&ground).await),
+        ("drill without room", drills::without_room(&ground).await),
+        ("drill by schedule", drills::scheduled(&ground).await),
+        ("drill over damage", drills::over_damage(&ground).await),
+        ("drill killed", drills::killed(&ground).await),
+        ("drill cancelled", drills::cancelled(&ground).await),
         ("copies and retention", copies::kept(&ground).await),
-        ("a store lost", copies::lost(&ground).await),
         ("databases", databases::protected(&ground).await),
         ("buckets", buckets::used(&ground).await),
+        ("a store lost", copies::lost(&ground).await),
     ] {
         scene.unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }

@@ -153,7 +153,12 @@ impl Ground {
 
     /// The process that carries a backup out, as soon as it is one.
     pub(crate) async fn worker_of(&self, backup: &str) -> Result<i32> {
-        let file = self.run_folder(backup).await?.join("process.json");
+        self.worker_in(self.run_folder(backup).await?).await
+    }
+
+    /// The process of the run in a folder, as soon as it is one.
+    pub(crate) async fn worker_in(&self, folder: std::path::PathBuf) -> Result<i32> {
+        let file = folder.join("process.json");
         until_every("a worker at work", PATIENCE, Duration::from_millis(5), || async {
             let Ok(text) = std::fs::read(&file) else { return Ok(None) };
             let identity: Value = serde_json::from_slice(&text)?;

@@ -48,6 +48,9 @@ pub struct CopyStatus {
     /// When that drill ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drilled_at: Option<Time>,
+    /// Due time of the last drill of this copy that the schedule started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_due: Option<Time>,
     /// Fingerprint of the repository's password key, to be put into a safe place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]

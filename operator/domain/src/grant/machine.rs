@@ -17,17 +17,20 @@ pub enum Event {
     RevocationUndone,
     /// Zero was proven and the ledger released the charge.
     ZeroProven,
+    /// It was never charged, so nothing was made for it, and it is not wanted any more.
+    Dropped,
 }
 
 impl Event {
     /// Every event, for exhaustive tests.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Charged,
         Self::Accepted,
         Self::Degraded,
         Self::RevocationOrdered,
         Self::RevocationUndone,
         Self::ZeroProven,
+        Self::Dropped,
     ];
 }
 
@@ -52,7 +55,7 @@ pub const fn step(phase: GrantPhase, event: Event) -> Result<GrantPhase, Illegal
         // A grant in service stays in service while an object is repaired; its conditions tell.
         (P::Provisioning, Event::Accepted) | (P::InService, Event::Degraded) => Ok(P::InService),
         (P::Provisioning | P::InService, Event::RevocationOrdered) => Ok(P::Revoking),
-        (P::Revoking, Event::ZeroProven) => Ok(P::Revoked),
+        (P::Revoking, Event::ZeroProven) | (P::Pending, Event::Dropped) => Ok(P::Revoked),
         (phase, event) => Err(Illegal { phase, event }),
     }
 }
@@ -75,6 +78,7 @@ mod tests {
             (P::InService, E::RevocationOrdered, P::Revoking),
             (P::Revoking, E::RevocationUndone, P::Provisioning),
             (P::Revoking, E::ZeroProven, P::Revoked),
+            (P::Pending, E::Dropped, P::Revoked),
         ];
         for phase in GrantPhase::ALL.iter().copied() {
             for event in Event::ALL {

@@ -213,6 +213,25 @@ pub fn revoked(
     }
 }
 
+/// It was never charged, so nothing of it was ever made: the record of that.
+pub fn dropped(grant: &ResourceGrant, why: &str, now: Timestamp) -> ResourceGrantStatus {
+    let before = base(grant);
+    let phase = before.phase.unwrap_or(GrantPhase::Pending);
+    let mut set = conditions(grant, now);
+    set.no(C::Ready, Reason::Revoked, why).yes(C::Complete, Reason::Revoked, why);
+    set.no(C::Delivered, Reason::Revoked, "nothing was ever made");
+    ResourceGrantStatus {
+        phase: Some(step(phase, Event::Dropped).unwrap_or(phase)),
+        zero_proof: Some(ZeroProof {
+            at: Time(now),
+            checks: vec!["it was never charged, so nothing was made".to_owned()],
+        }),
+        summary: "nothing".to_owned(),
+        conditions: set.finish(),
+        ..before
+    }
+}
+
 fn describe(entry: &InventoryEntry) -> String {
     let state =
         if entry.message.is_empty() { entry.state.clone() } else { format!("{}: {}", entry.state, entry.message) };

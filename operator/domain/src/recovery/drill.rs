@@ -1,13 +1,21 @@
-//! RecoveryDrill: its phases, and the recovery time that it measures.
+//! RecoveryDrill: its phases, what follows from what is seen, its scratch, its record, and the recovery time that it measures.
 
+mod copy;
+mod follow;
 mod machine;
+mod record;
+mod scratch;
 
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::recovery::{Coverage, DrillPhase, RecoveryDrillStatus};
 
+pub use copy::{TriedCopy, choose};
+pub use follow::{Facts, Next, Report, Scratch, follow, lease};
 pub use machine::{Event, Illegal, step};
+pub use record::{FORMAT, statement};
+pub use scratch::{is_no_room, spec};
 
-/// The recovery time of a drill: from the moment when room was reserved and nothing made, to everything restored and ready.
+/// The recovery time of a drill: from the moment when room was reserved and nothing made, to everything restored and compared.
 ///
 /// None unless the drill passed and compared everything that the manifest lists: a time that was measured on a part of the data
 /// says nothing about all of it.

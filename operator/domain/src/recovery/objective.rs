@@ -38,6 +38,8 @@ pub struct CopyEvidence {
     pub window: Option<SignedDuration>,
     /// Last drill.
     pub drill: Option<DrillResult>,
+    /// When a drill after that one found no room.
+    pub skipped: Option<Timestamp>,
 }
 
 /// The objectives of a plan.
@@ -217,6 +219,18 @@ fn judge_drill(copy: &CopyEvidence, objective: Objective, now: Timestamp, judgem
                 return;
             }
         }
+    };
+    let failed = copy.drill.is_some_and(|drill| drill.rto.is_none());
+    let (reason, message) = match copy.skipped.filter(|_| matches!(reason, Reason::NotMeasured | Reason::DrillOverdue))
+    {
+        Some(at) => (
+            // That a copy failed says more than that the drill after it was not held.
+            if failed { reason } else { Reason::DrillSkipped },
+            format!(
+                "{message}; the drill of {at} found no room: have the cloud administrator raise the quota of the department that drills are charged to"
+            ),
+        ),
+        None => (reason, message),
     };
     judgement.misses.push(Miss { reason, store: copy.store.clone(), message });
 }

@@ -6,14 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zhengyun_crds::recovery::{
-    BackupPhase, BackupTrigger, CopyState, CopyStatus, DrillPhase, RecoveryDrill, RecoveryPlan, RecoveryPlanStatus,
-    SystemBackup, SystemBackupSpec,
+    BackupPhase, BackupTrigger, CopyState, CopyStatus, RecoveryDrill, RecoveryPlan, RecoveryPlanStatus, SystemBackup,
+    SystemBackupSpec,
 };
 use zhengyun_crds::{ConditionType as C, Reason};
 
+mod drills;
+
 use super::backup::{BackupPlan, objective};
 use super::level::{Evaluation, Evidence, LevelTable, evaluate};
-use super::objective::{CopyEvidence, DrillResult, Judgement, RestorePoint, judge, window};
+use super::objective::{CopyEvidence, Judgement, RestorePoint, judge, window};
 use super::place::Independence;
 use super::schedule::{Due, due};
 use super::{duration, schedule};
@@ -54,7 +56,9 @@ pub struct Facts<'a> {
 pub struct Decision {
     /// The backup to start now. Its name is that of the due time: started twice, it is the same.
     pub start: Option<SystemBackup>,
-    /// The plan's status. Its `lastDue` counts on `start`: the backup is created before it is written.
+    /// The drill to hold now, named likewise. The next copy's turn comes when it ended.
+    pub drill: Option<RecoveryDrill>,
+    /// The plan's status. Its `lastDue` and `drillDue` count on both: they are created before it is written.
     pub status: RecoveryPlanStatus,
     /// When to look again although nothing happens.
     pub again: SignedDuration,
@@ -72,7 +76,10 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
 
     let independence = outlook.map(|o| o.independence.clone()).unwrap_or_default();
     let seen: Vec<Seen<'_>> = spec.copies.iter().map(|copy| see(facts, &copy.store, &before)).collect();
-    let copies = seen.iter().map(|seen| shown(facts, seen)).collect();
+    let turn = outlook.ok().filter(|_| !spec.paused).map(|outlook| drills::turn(facts, outlook, &seen, &before, now));
+    let drill = turn.as_ref().and_then(|turn| turn.start.clone());
+    let copies =
+        seen.iter().map(|seen| shown(facts, seen, drills::last_due(facts, seen, &before, drill.as_ref()))).collect();
     let evidence: Vec<CopyEvidence> = seen.iter().map(|seen| seen.evidence.clone()).collect();
     let judgement = objective(spec).map(|objective| judge(&evidence, objective, now));
     let evaluation = evaluate(facts.table, spec.level, &measured(facts, &seen, &evidence, &independence, now));
@@ -85,6 +92,11 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         observed_generation: facts.plan.metadata.generation.unwrap_or_default(),
         last_due,
         next_run,
+        last_drill_due: drill
+            .as_ref()
+            .and_then(|drill| drill.spec.due.clone())
+            .or_else(|| before.last_drill_due.clone()),
+        next_drill: turn.as_ref().and_then(|turn| turn.next).map(Time),
         copies,
         worst_rpo: known.and_then(|j| j.worst_rpo).map(duration::print),
         last_measured_rto: known.and_then(|j| j.measured_rto).map(duration::print),
@@ -102,8 +114,12 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     status.conditions = set.finish();
 
     let lapses = known.and_then(|j| j.lapses_at);
-    let wake = [due.and_then(|due| due.next), lapses].into_iter().flatten().map(|at| at.duration_since(now)).min();
-    Decision { start, status, again: wake.unwrap_or(LOOK).clamp(LEAST, LOOK) }
+    let wake = [due.and_then(|due| due.next), turn.and_then(|turn| turn.next), lapses]
+        .into_iter()
+        .flatten()
+        .map(|at| at.duration_since(now))
+        .min();
+    Decision { start, drill, status, again: wake.unwrap_or(LOOK).clamp(LEAST, LOOK) }
 }
 
 fn phase(backup: &SystemBackup) -> BackupPhase {
@@ -190,12 +206,18 @@ fn see<'a>(facts: &Facts<'a>, store: &str, before: &RecoveryPlanStatus) -> Seen<
         window(before.map(|(_, point)| *point), last?.1)
     });
     let last = last.map(|(_, point)| *point);
-    let evidence = CopyEvidence { store: store.to_owned(), last, window, drill: last_drill(facts, store) };
+    let evidence = CopyEvidence {
+        store: store.to_owned(),
+        last,
+        window,
+        drill: drills::last(facts, store),
+        skipped: drills::skipped(facts, store),
+    };
     Seen { points, evidence }
 }
 
-fn shown(facts: &Facts<'_>, seen: &Seen<'_>) -> CopyStatus {
-    let CopyEvidence { store, last, window, drill } = &seen.evidence;
+fn shown(facts: &Facts<'_>, seen: &Seen<'_>, drill_due: Option<Time>) -> CopyStatus {
+    let CopyEvidence { store, last, window, drill, skipped: _ } = &seen.evidence;
     let copies = facts.backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
     CopyStatus {
         store: store.clone(),
@@ -204,24 +226,13 @@ fn shown(facts: &Facts<'_>, seen: &Seen<'_>) -> CopyStatus {
         verified_at: last.map(|point| Time(point.verified_at)),
         rpo: window.map(duration::print),
         rto: drill.and_then(|d| d.rto).map(duration::print),
-        drilled_at: drill.map(|d| Time(d.finished_at)),
+        drilled_at: drill.filter(|d| d.rto.is_some()).map(|d| Time(d.finished_at)),
+        drill_due,
         escrow_fingerprint: facts.escrow.get(store).cloned(),
         bytes: copies
             .filter(|copy| copy.store == *store && matches!(copy.state, CopyState::Stored | CopyState::Verified))
             .fold(0_i64, |sum, copy| sum.saturating_add(copy.bytes_added)),
     }
-}
-
-/// The last drill of a copy that says something: it passed or it failed.
-fn last_drill(facts: &Facts<'_>, store: &str) -> Option<DrillResult> {
-    let results = facts.drills.iter().filter(|drill| drill.spec.store == store).filter_map(|drill| {
-        let status = drill.status.as_ref()?;
-        let passed = status.phase == Some(DrillPhase::Passed);
-        let rto = status.measured_rto.as_ref().filter(|_| passed).and_then(|rto| duration::parse("rto", rto).ok());
-        matches!(status.phase, Some(DrillPhase::Passed | DrillPhase::Failed))
-            .then_some(DrillResult { finished_at: status.finished_at.as_ref()?.0, rto })
-    });
-    results.max_by_key(|result| result.finished_at)
 }
 
 fn measured(

@@ -233,6 +233,7 @@ fn evidence_comes_from_copies_that_were_verified() {
         }),
         window: None,
         drill: Some(DrillResult { finished_at: now - days(3), rto: Some(SignedDuration::from_hours(1)) }),
+        skipped: None,
     };
     let of =
         |copies: &[CopyEvidence]| Evidence::of(copies, &independence, Some(2), Vec::new(), now, date(2026, 11, 26));

@@ -11,6 +11,7 @@
 
 mod backup;
 mod charge;
+mod drill;
 mod duration;
 mod level;
 mod objective;

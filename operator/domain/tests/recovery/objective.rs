@@ -31,6 +31,7 @@ fn good(store: &str) -> CopyEvidence {
         last: Some(last),
         window: window(Some(before), last),
         drill: Some(DrillResult { finished_at: at("2026-11-01T00:00:00Z"), rto: Some(SignedDuration::from_mins(40)) }),
+        skipped: None,
     }
 }
 
@@ -44,6 +45,8 @@ fn reasons(judgement: &Judgement) -> Vec<(Reason, &str)> {
 
 #[test]
 fn measured_and_met() {
+    // A drill that found no room takes nothing away from the one before it.
+    assert!(judged(&[CopyEvidence { skipped: Some(at("2026-11-02T00:00:00Z")), ..good("near") }]).is_met());
     let judgement = judged(&[good("near"), good("far")]);
     assert!(judgement.is_met(), "{judgement:?}");
     // A disaster just before 08:30 would have cost everything since 04:00.
@@ -69,6 +72,9 @@ fn a_copy_that_proves_nothing_leaves_the_plan_unproven() {
 #[case::window_unknown(|c: &mut CopyEvidence| c.window = None, Reason::NotMeasured)]
 #[case::no_drill(|c: &mut CopyEvidence| c.drill = None, Reason::NotMeasured)]
 #[case::drill_failed(|c: &mut CopyEvidence| c.drill.as_mut().unwrap().rto = None, Reason::NotMeasured)]
+#[case::drill_skipped(|c: &mut CopyEvidence| (c.drill, c.skipped) = (None, Some(at("2026-11-02T00:00:00Z"))), Reason::DrillSkipped)]
+#[case::drill_failed_then_skipped(|c: &mut CopyEvidence| { c.drill.as_mut().unwrap().rto = None; c.skipped = Some(at("2026-11-02T00:00:00Z")); }, Reason::NotMeasured)]
+#[case::drill_too_old_then_skipped(|c: &mut CopyEvidence| { c.drill.as_mut().unwrap().finished_at = at("2026-08-01T00:00:00Z"); c.skipped = Some(at("2026-11-02T00:00:00Z")); }, Reason::DrillSkipped)]
 #[case::drill_too_slow(|c: &mut CopyEvidence| c.drill.as_mut().unwrap().rto = Some(hours(3)), Reason::RtoExceeded)]
 #[case::drill_too_old(|c: &mut CopyEvidence| c.drill.as_mut().unwrap().finished_at = at("2026-08-01T00:00:00Z"), Reason::DrillOverdue)]
 #[case::drill_from_the_future(|c: &mut CopyEvidence| c.drill.as_mut().unwrap().finished_at = at("2027-01-01T00:00:00Z"), Reason::ClockWentBack)]
@@ -98,7 +104,7 @@ fn evidence() -> impl Strategy<Value = CopyEvidence> {
         DrillResult { finished_at: at(NOW) - SignedDuration::from_secs(age), rto: rto.map(SignedDuration::from_secs) }
     }));
     (last, prop::option::of(seconds.prop_map(SignedDuration::from_secs)), drill)
-        .prop_map(|(last, window, drill)| CopyEvidence { store: "s".to_owned(), last, window, drill })
+        .prop_map(|(last, window, drill)| CopyEvidence { store: "s".to_owned(), last, window, drill, skipped: None })
 }
 
 proptest! {

@@ -57,7 +57,8 @@ fn drill(phase: &str, finished: &str) -> Value {
     json!({
         "metadata": {"name": "d", "namespace": "dept-finance"},
         "spec": {"plan": "bills", "planUID": "plan-1", "store": "far", "site": "far-site", "trigger": "Manual", "requestedBy": "x"},
-        "status": {"phase": phase, "finishedAt": finished, "measuredRto": "30m"},
+        "status": {"phase": phase, "finishedAt": finished, "startedAt": "2026-11-19T23:00:00Z", "restoredAt": "2026-11-19T23:30:00Z",
+            "coverage": {"objectsCompared": 5, "objectsTotal": 5, "bytesCompared": 50, "bytesTotal": 50}},
     })
 }
 
@@ -117,6 +118,9 @@ impl Cloud {
         self.plan["status"] = serde_json::to_value(&decision.status).unwrap();
         if let Some(backup) = &decision.start {
             self.backups.push(serde_json::to_value(backup).unwrap());
+        }
+        if let Some(drill) = &decision.drill {
+            self.drills.push(serde_json::to_value(drill).unwrap());
         }
     }
 }
@@ -209,6 +213,14 @@ fn objectives_are_met_by_verified_backups_and_passed_drills_alone() {
     let met = cloud.decide(now);
     assert_eq!(told(&met, ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"), "{met:?}");
     assert_eq!(met.status.last_measured_rto.as_ref().map(ToString::to_string).as_deref(), Some("30m"));
+    // A pass that did not compare everything is none.
+    cloud.drills[0]["status"]["coverage"]["objectsCompared"] = json!(4);
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "NotMeasured"));
+    // One for which there was no room is told, and counts for nothing.
+    cloud.drills = vec![drill("Skipped", "2026-11-20T00:00:00Z")];
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "DrillSkipped"));
+    cloud.drills = vec![drill("Passed", "2026-11-20T00:00:00Z"), drill("Skipped", "2026-11-21T00:00:00Z")];
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"));
     // Without a further backup the objective lapses by itself, and the plan is looked at then.
     let late = cloud.decide("2026-11-26T13:00:00.000000001Z");
     assert_eq!(told(&late, ConditionType::ObjectiveMet), (ConditionStatus::False, "RpoExceeded"));
@@ -249,4 +261,67 @@ fn a_level_is_never_claimed_on_rows_that_nobody_compared() {
     assert_ne!(status, ConditionStatus::True, "{reason}");
     assert_eq!(decision.status.elements.len(), 7);
     assert!(decision.status.unmet.first().is_none_or(|clause| !clause.remedy.is_empty()));
+}
+
+/// A plan with a copy in another store, too; drills are due on the first of each month at three.
+fn with_two_copies() -> Cloud {
+    let mut cloud = cloud();
+    cloud.plan["metadata"]["creationTimestamp"] = json!("2026-10-25T20:00:00Z");
+    cloud.plan["spec"]["copies"] = json!([{"store": "far"}, {"store": "near"}]);
+    cloud.plan["spec"]["drill"]["schedule"] = json!({"cron": "0 3 1 * *", "timeZone": "UTC"});
+    cloud.plan["status"] = json!({"lastDue": "2026-11-01T00:00:00Z"});
+    let mut both = backup("b1", "Completed", "2026-11-01T00:00:00Z", Some("2026-11-01T00:10:00Z"));
+    let copy = both["status"]["copies"][0].clone();
+    both["status"]["copies"] =
+        json!([copy, {"store": "near", "state": "Verified", "verifiedAt": "2026-11-01T00:11:00Z"}]);
+    cloud.backups = vec![both];
+    cloud
+}
+
+#[test]
+fn each_copy_is_drilled_in_turn_and_once_for_a_due_time() {
+    let mut cloud = with_two_copies();
+    let early = cloud.decide("2026-11-01T02:59:59Z");
+    assert_eq!(early.drill, None);
+    assert_eq!(early.status.next_drill.unwrap().0, at("2026-11-01T03:00:00Z"));
+    let now = "2026-11-01T03:00:00Z";
+    let first = cloud.decide(now);
+    let started = first.drill.clone().unwrap();
+    assert_eq!((started.spec.store.as_str(), started.spec.site.as_str()), ("far", "far-site"));
+    assert_eq!(started.spec.due.as_ref().unwrap().0, at(now));
+    // Started twice, it is the same; and not started again by whoever finds only the drill, or only the plan's status.
+    assert_eq!(cloud.decide("2026-11-01T03:05:00Z").drill.unwrap().metadata.name, started.metadata.name);
+    cloud.carried_out(&first);
+    assert_eq!(cloud.decide("2026-11-01T03:05:00Z").drill, None, "one at a time");
+    cloud.drills[0]["status"] = json!({"phase": "Failed", "finishedAt": "2026-11-01T03:10:00Z"});
+    let second = cloud.decide("2026-11-01T03:10:01Z");
+    let other = second.drill.clone().unwrap();
+    assert_eq!((other.spec.store.as_str(), other.spec.due.as_ref().unwrap().0), ("near", at(now)));
+    assert_ne!(other.metadata.name, started.metadata.name);
+    cloud.carried_out(&second);
+    cloud.drills[1]["status"] = json!({"phase": "Skipped", "finishedAt": "2026-11-01T03:11:00Z"});
+    assert_eq!(cloud.decide("2026-11-01T03:11:01Z").drill, None);
+    // The records may be deleted: what was started stays known.
+    cloud.drills.clear();
+    assert_eq!(cloud.decide("2026-11-01T03:11:01Z").drill, None);
+}
+
+#[test]
+fn what_proves_nothing_is_not_drilled_and_neither_is_a_paused_plan() {
+    let mut cloud = with_two_copies();
+    let now = "2026-11-01T03:00:00Z";
+    cloud.backups[0]["status"]["copies"][0]["state"] = json!("Damaged");
+    let only = cloud.decide(now);
+    assert_eq!(only.drill.unwrap().spec.store, "near");
+    cloud.backups[0]["status"]["phase"] = json!("Incomplete");
+    assert_eq!(cloud.decide(now).drill, None);
+    let mut cloud = with_two_copies();
+    cloud.plan["spec"]["paused"] = json!(true);
+    let paused = cloud.decide(now);
+    assert_eq!((paused.drill, paused.status.next_drill), (None, None));
+    // A late look makes up for one that was missed; with `Skip` it does not.
+    let mut cloud = with_two_copies();
+    assert!(cloud.decide("2026-11-01T09:00:00Z").drill.is_some());
+    cloud.plan["spec"]["drill"]["schedule"]["missed"] = json!("Skip");
+    assert_eq!(cloud.decide("2026-11-01T09:00:00Z").drill, None);
 }

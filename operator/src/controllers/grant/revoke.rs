@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
-use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
+use zhengyun_crds::ledger::ObjectCharge;
 use zhengyun_crds::{GrantPhase, Reason, RequestPhase, ResourceRequest};
 use zhengyun_domain::delivery::desired;
 use zhengyun_domain::grant;
@@ -15,6 +15,7 @@ use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::super::Context;
+use super::charge::charged_object;
 use super::deliver::intend;
 use super::looked::{LONG_END, Seen};
 use super::{StepError, namespace_of, watch_kinds, write};
@@ -232,16 +233,8 @@ async fn release(ledger: &SiteLedger, held: &ResourceGrant) -> Result<i64, Ledge
         // Released before a crash: the journal or the last commit has the sequence.
         return ledger.mark().await;
     }
-    let change = Change {
-        object: ChargedObject {
-            kind: "ResourceGrant".to_owned(),
-            namespace: held.namespace().unwrap_or_default(),
-            name: held.name_any(),
-            uid,
-        },
-        department: held.spec.department.clone(),
-        charge: Charge::zero(),
-    };
+    let change =
+        Change { object: charged_object(held), department: held.spec.department.clone(), charge: Charge::zero() };
     ledger.decide(vec![change]).await
 }
 

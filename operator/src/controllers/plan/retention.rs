@@ -23,7 +23,7 @@ use zhengyun_domain::recovery::run::Sighting;
 use super::{Context, department_of};
 use crate::controllers::backup::{phase, remember_head};
 use crate::controllers::recovery::order::Repository;
-use crate::controllers::recovery::{Recovery, WORKER, keys, reach, run_id};
+use crate::controllers::recovery::{Recovery, WORKER, keys, run_id};
 use crate::executor::{RunId, Task};
 use crate::runtime::controller::ReconcileError;
 use crate::runtime::hub::{is_conflict, replace_status};

@@ -1,15 +1,17 @@
 //! Keys of recovery, as Secrets in the system namespace: the control plane's signing key, the departments' keys, and what is known of
 //! each repository. None of them stands in a spec, a status, an Event or a log.
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use data_encoding::BASE64;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use data_encoding::{BASE64, HEXLOWER};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use zhengyun_crds::marks;
+use zhengyun_crds::recovery::{DrillRecord, SignatureAlgorithm};
 
 use super::Context;
 use crate::runtime::controller::ReconcileError;
@@ -88,6 +90,28 @@ fn generate() -> Result<String, ReconcileError> {
     }
     pem.push_str("-----END PRIVATE KEY-----\n");
     Ok(pem)
+}
+
+/// Signs a record with the control plane's key. What is signed is the text itself, so nobody has to write JSON the same way again.
+pub async fn sign(context: &Context, statement: String) -> Result<DrillRecord, ReconcileError> {
+    signed(signing(context).await?.expose_secret(), statement).ok_or_else(|| {
+        ReconcileError::Transient(format!(
+            "Secret {SIGNING} in {} holds no Ed25519 key as PKCS#8 in PEM: bring it back from your backup of the hub",
+            marks::SYSTEM_NAMESPACE
+        ))
+    })
+}
+
+fn signed(pem: &str, statement: String) -> Option<DrillRecord> {
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&BASE64.decode(body.as_bytes()).ok()?).ok()?;
+    Some(DrillRecord {
+        digest: format!("sha256:{}", HEXLOWER.encode(digest(&SHA256, statement.as_bytes()).as_ref())),
+        algorithm: SignatureAlgorithm::Ed25519Sha256,
+        key: format!("ed25519 {}", BASE64.encode(key.public_key().as_ref())),
+        signature: BASE64.encode(key.sign(statement.as_bytes()).as_ref()),
+        statement,
+    })
 }
 
 /// The key of a department, from the Secret that its plan names; or why it cannot be used.
@@ -188,7 +212,26 @@ async fn put(context: &Context, name: &str, body: &serde_json::Value) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{about, escrow_name};
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use data_encoding::BASE64;
+
+    use super::{about, escrow_name, generate, signed};
+
+    #[test]
+    fn a_record_is_signed_to_the_byte_and_names_its_key() {
+        let pem = generate().unwrap();
+        let record = signed(&pem, "{\"result\":\"Passed\"}".to_owned()).unwrap();
+        let key = BASE64.decode(record.key.strip_prefix("ed25519 ").unwrap().as_bytes()).unwrap();
+        let signature = BASE64.decode(record.signature.as_bytes()).unwrap();
+        let verifies = |text: &str| UnparsedPublicKey::new(&ED25519, &key).verify(text.as_bytes(), &signature).is_ok();
+        assert!(verifies(&record.statement) && !verifies("{\"result\":\"Passed\" }"));
+        // `sha256sum` of the statement.
+        assert_eq!(
+            signed(&pem, "abc".to_owned()).unwrap().digest,
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert!(signed("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", String::new()).is_none());
+    }
 
     #[test]
     fn no_two_repositories_share_a_name() {

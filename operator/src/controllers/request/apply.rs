@@ -1,28 +1,28 @@
 //! Carries a plan out, one request per step, each safe to repeat.
 
 use jiff::Timestamp;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use zhengyun_crds::approval::Approval;
 use zhengyun_crds::grant::{GrantPhase, ResourceGrantSpec, Revocation};
-use zhengyun_crds::ledger::{ChargedObject, ObjectCharge};
+use zhengyun_crds::ledger::ObjectCharge;
 use zhengyun_crds::request::ResourceRequestStatus;
 use zhengyun_crds::{RequestPhase, ResourceGrant, ResourceRequest, marks};
 use zhengyun_domain::amounts::Amounts;
 use zhengyun_domain::approval::Judgement;
-use zhengyun_domain::delivery::desired;
 use zhengyun_domain::ledger::{Change, Charge};
 use zhengyun_domain::request::{Observed, Plan, applied, entered, owes_zero, refused};
 use zhengyun_domain::seeded::{self, Bug};
-use zhengyun_domain::{grant, naming, quota};
+use zhengyun_domain::{naming, quota};
 
+use super::super::grant::charge;
 use super::super::{Context, approval};
 use super::{change, phase, until};
 use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::controller::{Outcome, ReconcileError};
-use crate::runtime::hub::{add_finalizer, is_conflict, remove_finalizer, replace_status};
+use crate::runtime::hub::{add_finalizer, remove_finalizer, replace_status};
 use crate::runtime::written::note;
 
 impl From<LedgerError> for ReconcileError {
@@ -225,7 +225,7 @@ async fn carry_out(
     let grants: Api<ResourceGrant> = context.namespaced(&namespace);
     let held = match observed.grant {
         Some(found) => found.clone(),
-        None => create_grant(&grants, &name, &namespace, spec).await?,
+        None => charge::create(&grants, &name, &namespace, spec, "zhengyun-request").await?,
     };
     if held.spec.request.uid != uid {
         return Err(ReconcileError::Transient(format!(
@@ -250,41 +250,6 @@ async fn carry_out(
     Ok(Action::await_change())
 }
 
-async fn create_grant(
-    grants: &Api<ResourceGrant>,
-    name: &str,
-    namespace: &str,
-    spec: ResourceGrantSpec,
-) -> Result<ResourceGrant, ReconcileError> {
-    let body = ResourceGrant {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            finalizers: Some(vec![marks::FINALIZER_GRANT.to_owned()]),
-            labels: Some(
-                [
-                    (marks::LABEL_DEPARTMENT, spec.department.clone()),
-                    (marks::LABEL_SYSTEM, spec.system.clone()),
-                    (marks::LABEL_SITE, spec.site.clone()),
-                ]
-                .map(|(k, v)| (k.to_owned(), v))
-                .into(),
-            ),
-            ..ObjectMeta::default()
-        },
-        spec,
-        status: None,
-    };
-    match grants
-        .create(&PostParams { field_manager: Some("zhengyun-request".to_owned()), ..PostParams::default() }, &body)
-        .await
-    {
-        Ok(created) => Ok(created),
-        Err(error) if is_conflict(&error) => Ok(grants.get(name).await?),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[expect(
     clippy::too_many_arguments,
     reason = "one commit moves a charge between two objects, and both are needed whole"
@@ -307,12 +272,7 @@ async fn transfer(
         Some(sequence) if booked == charged => sequence,
         _ => {
             let to = Change {
-                object: ChargedObject {
-                    kind: "ResourceGrant".to_owned(),
-                    namespace: held.namespace().unwrap_or_default(),
-                    name: held.name_any(),
-                    uid: uid.clone(),
-                },
+                object: charge::charged_object(held),
                 department: observed.department.to_owned(),
                 charge: charged,
             };
@@ -321,21 +281,7 @@ async fn transfer(
             ledger.decide(if kept { vec![to] } else { vec![from, to] }).await?
         }
     };
-    let namespace = naming::site_namespace(&held.spec.department, &held.name_any(), &context.hub_uid, &uid);
-    let charge = ObjectCharge {
-        site: held.spec.site.clone(),
-        sequence,
-        reserved: zhengyun_crds::Amounts::new(),
-        granted: quota::texts(&granted),
-    };
-    let mut status = grant::charged(held, &namespace, charge, now);
-    // One write for the charge and for what is about to be delivered.
-    if !seeded::is(Bug::InventoryAfterEffect) {
-        status.inventory = desired(held, &namespace, false).into_iter().map(|d| d.entry).collect();
-    }
-    let written = replace_status(grants, held, held.status.as_ref(), &status).await?;
-    ledger.acknowledge(&uid, sequence).await;
-    Ok(written)
+    charge::show(context, ledger, grants, held, (&granted, sequence), now).await
 }
 
 async fn order_revocation(context: &Context, observed: &Observed<'_>, revocation: Option<&Revocation>) -> Outcome {

@@ -73,9 +73,8 @@ pub const fn step(phase: DrillPhase, event: Event) -> Result<DrillPhase, Illegal
         (P::Preparing, Event::Prepared) => Ok(P::Restoring),
         (P::Restoring, Event::Restored) => Ok(P::Comparing),
         (P::Comparing, Event::ComparedEqual) => Ok(P::Removing),
-        (P::Comparing, Event::ComparedUnequal) | (P::Preparing | P::Restoring | P::Comparing, Event::Failed) => {
-            Ok(P::Abandoning)
-        }
+        (P::Comparing, Event::ComparedUnequal)
+        | (P::Reserving | P::Preparing | P::Restoring | P::Comparing, Event::Failed) => Ok(P::Abandoning),
         (P::Preparing | P::Restoring | P::Comparing, Event::WorkerLost) => Ok(phase),
         (P::Pending, Event::CancelAsked) | (P::Cancelling, Event::ZeroProven) => Ok(P::Cancelled),
         (P::Reserving | P::Preparing | P::Restoring | P::Comparing, Event::CancelAsked) => Ok(P::Cancelling),
@@ -103,6 +102,8 @@ mod tests {
             (P::Reserving, E::Refused, P::Failed),
             (P::Reserving, E::NoRoom, P::Skipped),
             (P::Reserving, E::Reserved, P::Preparing),
+            // Room may be taken already, although nobody could say so yet.
+            (P::Reserving, E::Failed, P::Abandoning),
             (P::Reserving, E::CancelAsked, P::Cancelling),
             (P::Preparing, E::Prepared, P::Restoring),
             (P::Restoring, E::Restored, P::Comparing),

@@ -1,0 +1,293 @@
+//! Drills: one copy restored into scratch at a site, compared with its manifest, timed, removed, recorded.
+//!
+//! The scratch is a grant, charged before it exists to the department that drills are charged to. Whatever becomes of the drill, it
+//! ends only once that grant is proven to be gone; until then the drill says what it waits for.
+
+mod prepare;
+mod report;
+mod scratch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use zhengyun_crds::recovery::{DrillPhase, RecoveryDrillStatus};
+use zhengyun_crds::{Reason, RecoveryDrill, ResourceGrant, marks};
+use zhengyun_domain::recovery::drill::{Event, Facts, Report, follow, lease, statement, step};
+use zhengyun_domain::recovery::duration;
+use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
+
+use self::scratch::Room;
+use super::Context;
+use super::recovery::order::Refusal;
+use super::recovery::{self, Recovery, keys, reach, run_id};
+use crate::executor::RunId;
+use crate::runtime::backoff::spread;
+use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
+use crate::site::driver::Access;
+
+/// How often process and scratch are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How soon a drill that waits for something is looked at again.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Phase of a drill; Pending before it was looked at.
+pub fn phase(drill: &RecoveryDrill) -> DrillPhase {
+    drill.status.as_ref().and_then(|s| s.phase).unwrap_or(DrillPhase::Pending)
+}
+
+/// Brings a drill one step forward.
+///
+/// # Errors
+/// When the hub does not answer, the drill or its scratch changed meanwhile, or the folder of the runs cannot be used.
+pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryDrill>) -> Outcome {
+    let api: Api<RecoveryDrill> = context.namespaced(&cached.namespace().unwrap_or_default());
+    let Some(drill) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
+    let leaves = drill.metadata.deletion_timestamp.is_some();
+    let at = phase(&drill);
+    if at.is_terminal() || (leaves && at == DrillPhase::Pending) {
+        return rest(&context, &api, &drill).await;
+    }
+    let Some(recovery) = recovery::of(&context) else {
+        let status = report::waits(&drill, Reason::ActionNotAvailable, recovery::OFF, true, context.clock.now());
+        return written(&api, &drill, &status, Action::await_change()).await;
+    };
+    if !has_finalizer(&drill, marks::FINALIZER_RUN) {
+        if !leaves {
+            add_finalizer(&api, &drill, marks::FINALIZER_RUN).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    let cancel = drill.spec.cancel || leaves;
+    match at {
+        DrillPhase::Pending | DrillPhase::Reserving if cancel => {
+            moved(&context, &api, &drill, Event::CancelAsked, None).await
+        }
+        DrillPhase::Pending => pending(&context, &api, &drill).await,
+        DrillPhase::Reserving => reserving(&context, &api, &drill).await,
+        _ => under_way(&context, recovery, &api, &drill, cancel).await,
+    }
+}
+
+/// Nothing was charged or made yet: plan, copy and site are looked up.
+async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill) -> Outcome {
+    match prepare::prepare(context, drill) {
+        Ok(prepared) => {
+            let next = step(phase(drill), Event::Accepted).map_err(defect)?;
+            let mut status = report::moved(drill, next, None, context.clock.now());
+            // From here on a newer backup does not change what is tried.
+            status.backup = Some(prepared.copy.backup);
+            written(api, drill, &status, Action::await_change()).await
+        }
+        Err(Refusal::Waits(message)) => waits(context, api, drill, &message).await,
+        Err(Refusal::Final(fault)) => moved(context, api, drill, Event::Refused, Some(fault)).await,
+    }
+}
+
+/// Room is taken before anything is made, or the drill is skipped.
+async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill) -> Outcome {
+    let now = context.clock.now();
+    let prepared = match prepare::prepare(context, drill) {
+        Ok(prepared) => prepared,
+        Err(Refusal::Waits(message)) => return waits(context, api, drill, &message).await,
+        // Room that was taken already is given back first.
+        Err(Refusal::Final(fault)) => {
+            let taken = scratch::find(context, drill).await?.is_some();
+            let event = if taken { Event::Failed } else { Event::Refused };
+            return moved(context, api, drill, event, Some(fault)).await;
+        }
+    };
+    match scratch::reserve(context, drill, &prepared.source, now).await? {
+        Room::Waits(message) => waits(context, api, drill, &message).await,
+        Room::Missing(message) => {
+            let reason = Reason::DrillSkipped.as_str().to_owned();
+            let fault = Fault { reason, message, ..Fault::default() };
+            moved(context, api, drill, Event::NoRoom, Some(fault)).await
+        }
+        Room::Taken(held) => {
+            let next = step(phase(drill), Event::Reserved).map_err(defect)?;
+            let mut status = report::moved(drill, next, None, now);
+            report::begun(&mut status, &held, now);
+            written(api, drill, &status, Action::requeue(LOOK)).await
+        }
+    }
+}
+
+async fn waits(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill, message: &str) -> Outcome {
+    let status = report::waits(drill, Reason::InProgress, message, false, context.clock.now());
+    written(api, drill, &status, Action::requeue(spread(LATER, &drill.name_any(), 0))).await
+}
+
+async fn under_way(
+    context: &Context,
+    recovery: &Recovery,
+    api: &Api<RecoveryDrill>,
+    drill: &RecoveryDrill,
+    cancel: bool,
+) -> Outcome {
+    let (at, now) = (phase(drill), context.clock.now());
+    let run = run_id(drill.uid().as_deref(), "drill")?;
+    let held = scratch::find(context, drill).await?;
+    let (seen, sighting) = (scratch::seen(held.as_ref()), recovery.observe(&run).await?);
+    let status = drill.status.clone().unwrap_or_default();
+    let facts = Facts {
+        cancel,
+        attempt: status.attempt,
+        held: status.started_at.as_ref().map_or(SignedDuration::ZERO, |begun| now.duration_since(begun.0)),
+        lease: lease(objective(context, drill)),
+        scratch: &seen,
+        sighting: &sighting,
+    };
+    let next = follow(at, &facts).map_err(defect)?;
+    let mut after = report::moved(drill, next.phase, next.fault.as_ref(), now);
+    match &sighting {
+        Sighting::Running { standing, .. } => report::progress(&mut after, standing, now),
+        Sighting::Done(done) if matches!(at, DrillPhase::Restoring | DrillPhase::Comparing) => {
+            if let Ok(done) = Report::read(done) {
+                let source = prepare::prepare(context, drill).map(|p| p.copy.source).unwrap_or_default();
+                report::compared(&mut after, &done, &source, now);
+            }
+        }
+        _ => {}
+    }
+    if let Some(held) = held.as_ref().filter(|_| next.remove) {
+        remove(context, drill, held).await?;
+    }
+    if let Some(why) = held.as_ref().filter(|_| !next.phase.is_terminal()).and_then(|held| scratch::held_up(held, now))
+    {
+        report::held_up(drill, &mut after, &why, now);
+    }
+    match next.order {
+        Order::Start => return start(context, recovery, api, (drill, &run), held.as_ref(), after).await,
+        Order::StartLater => return written(api, drill, &after, Action::requeue(LATER)).await,
+        Order::Cancel => recovery.cancel(&run).await?,
+        Order::Kill => recovery.kill(&run).await?,
+        Order::Wait | Order::Nothing => {}
+    }
+    if next.phase.is_terminal() {
+        after.zero_proof = held.and_then(|held| held.status?.zero_proof);
+        return ended(context, api, drill, after).await;
+    }
+    written(api, drill, &after, Action::requeue(LOOK)).await
+}
+
+/// The recovery time objective of the plan, as long as there is one.
+fn objective(context: &Context, drill: &RecoveryDrill) -> Option<SignedDuration> {
+    let plan = prepare::plan_of(context, drill)?;
+    duration::parse("rto", &plan.spec.objectives.rto).ok()
+}
+
+/// Nobody enters the scratch any more, then it is ended.
+async fn remove(context: &Context, drill: &RecoveryDrill, held: &ResourceGrant) -> Result<(), ReconcileError> {
+    if let Some(ground) = reach::ground(context, &held.namespace().unwrap_or_default(), &held.name_any())
+        && let Err(why) = reach::close(context, &ground, Access::Write).await
+    {
+        // What let the account in goes with the namespace; the order to end it does not wait for the site.
+        tracing::warn!(
+            site = ground.site,
+            namespace = ground.namespace,
+            why,
+            "the scratch could not be shut for recovery"
+        );
+    }
+    scratch::end(context, drill, held, context.clock.now()).await
+}
+
+/// Starts a process. That it will be is written down first.
+async fn start(
+    context: &Context,
+    recovery: &Recovery,
+    api: &Api<RecoveryDrill>,
+    (drill, run): (&RecoveryDrill, &RunId),
+    held: Option<&ResourceGrant>,
+    mut after: RecoveryDrillStatus,
+) -> Outcome {
+    let prepared = match prepare::prepare(context, drill) {
+        Ok(prepared) => prepared,
+        Err(Refusal::Waits(message)) => return waits(context, api, drill, &message).await,
+        // The plan or the copy went away under the drill.
+        Err(Refusal::Final(fault)) => return moved(context, api, drill, Event::Failed, Some(fault)).await,
+    };
+    let place = held.and_then(|held| reach::ground(context, &held.namespace()?, &held.name_any()));
+    let Some(ground) = place else { return waits(context, api, drill, "the scratch is not in service yet").await };
+    if let Err(message) = reach::open(context, &ground, Access::Write).await {
+        return waits(context, api, drill, &message).await;
+    }
+    let task = match prepare::task(context, recovery, &prepared, &ground).await? {
+        Ok(task) => task,
+        Err(message) => return waits(context, api, drill, &message).await,
+    };
+    after.attempt = after.attempt.saturating_add(1);
+    let outcome = written(api, drill, &after, Action::requeue(LOOK)).await?;
+    recovery.start(run, task).await?;
+    Ok(outcome)
+}
+
+/// One step of the table, with what it comes to.
+async fn moved(
+    context: &Context,
+    api: &Api<RecoveryDrill>,
+    drill: &RecoveryDrill,
+    event: Event,
+    fault: Option<Fault>,
+) -> Outcome {
+    let next = step(phase(drill), event).map_err(defect)?;
+    let status = report::moved(drill, next, fault.as_ref(), context.clock.now());
+    if next.is_terminal() {
+        return ended(context, api, drill, status).await;
+    }
+    written(api, drill, &status, Action::requeue(LOOK)).await
+}
+
+/// The end, in one write with what is signed of it.
+async fn ended(
+    context: &Context,
+    api: &Api<RecoveryDrill>,
+    drill: &RecoveryDrill,
+    mut status: RecoveryDrillStatus,
+) -> Outcome {
+    report::end(drill, &mut status, context.clock.now());
+    let namespace = drill.namespace().unwrap_or_default();
+    let tried = status.backup.as_ref().and_then(|name| context.watches.backups.get_in(&namespace, name));
+    let root = tried.and_then(|backup| Some(backup.status.as_ref()?.manifest.as_ref()?.root.clone()));
+    let text = statement(drill, &status, &root.unwrap_or_default());
+    status.record = Some(keys::sign(context, text).await?);
+    let outcome = written(api, drill, &status, Action::await_change()).await?;
+    let said = status.phase.map_or("", DrillPhase::as_str);
+    match &status.failure {
+        Some(failure) => context.events.warn(drill, "Drill", &failure.reason, &failure.message),
+        None => context.events.normal(drill, "Drill", said, &status.summary),
+    }
+    Ok(outcome)
+}
+
+/// A record: what the run needed on this machine goes away.
+async fn rest(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill) -> Outcome {
+    if !has_finalizer(drill, marks::FINALIZER_RUN) {
+        return Ok(Action::await_change());
+    }
+    if let Some(recovery) = recovery::of(context) {
+        recovery.remove(&run_id(drill.uid().as_deref(), "drill")?).await?;
+    }
+    remove_finalizer(api, drill, marks::FINALIZER_RUN).await?;
+    Ok(Action::await_change())
+}
+
+fn defect(illegal: impl std::fmt::Display) -> ReconcileError {
+    ReconcileError::Transient(illegal.to_string())
+}
+
+async fn written(
+    api: &Api<RecoveryDrill>,
+    drill: &RecoveryDrill,
+    status: &RecoveryDrillStatus,
+    then: Action,
+) -> Outcome {
+    if drill.status.as_ref() != Some(status) {
+        replace_status(api, drill, drill.status.as_ref(), status).await?;
+    }
+    Ok(then)
+}

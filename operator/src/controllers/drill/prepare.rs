@@ -1,0 +1,105 @@
+//! What a drill reads, where it goes, and what keeps it from that.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use zhengyun_crds::{Reason, RecoveryDrill, RecoveryPlan, ResourceGrant, SystemBackup};
+use zhengyun_domain::recovery::drill::{TriedCopy, choose};
+
+use super::super::recovery::order::{Refusal, Repository, refused};
+use super::super::recovery::reach::{self, Ground};
+use super::super::recovery::{RESTORER, Recovery};
+use super::super::{Context, department_of};
+use crate::executor::Task;
+use crate::runtime::controller::ReconcileError;
+
+/// Everything that a drill rests on.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    /// What is tried.
+    pub(super) copy: TriedCopy,
+    /// The grant that it came from: the scratch is as large.
+    pub(super) source: Arc<ResourceGrant>,
+    /// Where it is read.
+    repository: Repository,
+}
+
+/// The plan of a drill, if it is still the one that it was asked for with.
+pub(super) fn plan_of(context: &Context, drill: &RecoveryDrill) -> Option<Arc<RecoveryPlan>> {
+    let plan = context.watches.plans.get_in(&drill.namespace().unwrap_or_default(), &drill.spec.plan)?;
+    (plan.uid().as_deref() == Some(drill.spec.plan_uid.as_str())).then_some(plan)
+}
+
+pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepared, Refusal> {
+    let namespace = drill.namespace().unwrap_or_default();
+    let department = department_of(&namespace).to_owned();
+    let spec = &drill.spec;
+    let Some(plan) = plan_of(context, drill) else {
+        let message = format!(
+            "/spec/plan: department {department} has no recovery plan {} with UID {}: name one that exists, with its metadata.uid in spec.planUID",
+            spec.plan, spec.plan_uid
+        );
+        return Err(refused(Reason::Invalid, message));
+    };
+    if context.watches.sites.get(&spec.site).is_none() {
+        let known: Vec<String> = context.watches.sites.all().iter().map(|site| site.name_any()).collect();
+        let message = format!("/spec/site: there is no site {}: name one of {}", spec.site, known.join(", "));
+        return Err(refused(Reason::SiteNotFound, message));
+    }
+    let backups = context.watches.backups.matching(|backup| {
+        backup.namespace().as_deref() == Some(namespace.as_str())
+            && backup.spec.plan == spec.plan
+            && backup.spec.plan_uid == spec.plan_uid
+    });
+    let backups: Vec<&SystemBackup> = backups.iter().map(AsRef::as_ref).collect();
+    let before = drill.status.as_ref().and_then(|s| s.backup.as_deref());
+    let copy = choose(drill, &plan, &backups, before).map_err(Refusal::Final)?;
+    let Some(source) = context.watches.grants.get_in(&namespace, &copy.grant) else {
+        let message = format!(
+            "grant {} of source {} is not there any more, so nothing tells how large the scratch has to be: restore the backup into a grant with a SystemRestore",
+            copy.grant, copy.source
+        );
+        return Err(refused(Reason::GrantNotFound, message));
+    };
+    let Some(backend) = reach::backend_of(context, &spec.store) else {
+        return Err(Refusal::Waits(format!("store {} is not registered here any more: register it again", spec.store)));
+    };
+    Ok(Prepared {
+        copy,
+        source,
+        repository: Repository {
+            department,
+            key: plan.spec.encryption.secret_name.clone(),
+            store: spec.store.clone(),
+            backend,
+        },
+    })
+}
+
+/// What the process of a drill is told, or what it waits for.
+pub(super) async fn task(
+    context: &Context,
+    recovery: &Recovery,
+    prepared: &Prepared,
+    scratch: &Ground,
+) -> Result<Result<Task, String>, ReconcileError> {
+    let Prepared { copy, source: _, repository } = prepared;
+    let mut task = match repository.task(context, recovery, RESTORER, "restore").await? {
+        Ok(task) => task,
+        Err(message) => return Ok(Err(message)),
+    };
+    if let Err(message) = repository.trust(context, &mut task).await? {
+        return Ok(Err(message));
+    }
+    task.text("--scratch");
+    task.option("--snapshot", &copy.snapshot).option("--root", &copy.root);
+    task.option("--source", &copy.source).option("--backup", &copy.backup);
+    task.option("--store-name", &repository.store).option("--department", &repository.department);
+    task.option("--site", &scratch.site).option("--grant", &scratch.grant).option("--grant-uid", &scratch.uid);
+    task.option("--namespace", &scratch.namespace).option("--existing", "fail");
+    task.kept("--state-dir", "state").file("--outcomes", "outcomes.jsonl");
+    if let Err(message) = reach::credential(context, &scratch.site, &mut task).await? {
+        return Ok(Err(message));
+    }
+    Ok(Ok(task))
+}
