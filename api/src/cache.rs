@@ -17,7 +17,7 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use zhengyun_crds::recovery::{BackupStore, RecoveryPlan, SystemBackup, SystemRestore};
+use zhengyun_crds::recovery::{BackupStore, RecoveryDrill, RecoveryPlan, SystemBackup, SystemRestore};
 use zhengyun_crds::{
     Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
     ResourceRequest, Site,
@@ -47,6 +47,7 @@ cached! {
     Department = "departments", DepartmentQuota = "departmentquotas", Site = "sites", CatalogItem = "catalogitems",
     InformationSystem = "informationsystems", ApprovalPolicy = "approvalpolicies", Ledger = "ledgers", RoleBinding = "rolebindings",
     BackupStore = "backupstores", RecoveryPlan = "recoveryplans", SystemBackup = "systembackups", SystemRestore = "systemrestores",
+    RecoveryDrill = "recoverydrills",
 }
 
 impl Cached for ResourceRequest {
@@ -189,6 +190,12 @@ impl Written for SystemRestore {
     }
 }
 
+impl Written for RecoveryDrill {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.drills.catch_up(&self.metadata)
+    }
+}
+
 impl Written for Approval {
     /// No answer is made of approvals: what came of one stands in its request, where the operator writes it.
     fn shown(&self, _: &Caches) -> impl Future<Output = ()> + Send {
@@ -250,6 +257,8 @@ caches! {
     backups: SystemBackup,
     /// Backups that are brought back.
     restores: SystemRestore,
+    /// Copies that are tried.
+    drills: RecoveryDrill,
     /// Where a caller may have a role.
     bindings: RoleBinding,
 }

@@ -272,6 +272,10 @@ mod tests {
             "post /api/v1/departments/{department}/restores",
             "get /api/v1/departments/{department}/restores/{name}",
             "post /api/v1/departments/{department}/restores/{name}/cancellation",
+            "get /api/v1/drills",
+            "post /api/v1/departments/{department}/drills",
+            "get /api/v1/departments/{department}/drills/{name}",
+            "post /api/v1/departments/{department}/drills/{name}/cancellation",
             "get /api/v1/openapi.json",
         ] {
             assert!(routes.contains(route), "{route} is missing among {routes:?}");

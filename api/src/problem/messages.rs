@@ -29,6 +29,8 @@ pub(crate) enum Noun {
     Backup,
     /// 系统恢复
     Restore,
+    /// 灾备演练
+    Drill,
 }
 
 impl Noun {
@@ -46,6 +48,7 @@ impl Noun {
             Self::RecoveryPlan => "灾备方案",
             Self::Backup => "系统备份",
             Self::Restore => "系统恢复",
+            Self::Drill => "灾备演练",
         }
     }
 
@@ -63,6 +66,7 @@ impl Noun {
             Self::RecoveryPlan => "recovery plan",
             Self::Backup => "backup",
             Self::Restore => "restore",
+            Self::Drill => "drill",
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Disaster recovery: stores, plans, backups, restores.
+//! Disaster recovery: stores, plans, backups, restores, drills.
 
 mod backups;
+mod drills;
 mod plans;
 mod restores;
 mod run;
@@ -16,4 +17,5 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(plans::routes())
         .merge(backups::routes())
         .merge(restores::routes())
+        .merge(drills::routes())
 }

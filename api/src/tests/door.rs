@@ -69,6 +69,7 @@ async fn every_route_hides_a_department_from_those_without_a_role_there() {
         }
         let body = match path.rsplit('/').next() {
             Some("backups") => json!({"name": "n", "plan": "nightly"}),
+            Some("drills") => json!({"name": "n", "plan": "nightly", "site": "hohhot"}),
             Some("restores") => json!({"name": "n", "backup": "x", "mode": "Plan"}),
             _ => json!({"name": "n", "order": a_request("finance", "x").spec.order}),
         };

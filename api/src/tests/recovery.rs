@@ -1,4 +1,4 @@
-//! Backups and restores are asked for and cancelled as the caller, once.
+//! Backups, restores and drills are asked for and cancelled as the caller, once.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -111,6 +111,34 @@ async fn a_restore_is_planned_and_then_carried_out() {
     assert_eq!((asked.status, &asked.body["planDigest"]), (StatusCode::CREATED, &json!(digest)), "{asked:?}");
     let wrong = post(&door, "token-zhang", RESTORES, json!({"name": "x", "backup": "now", "mode": "Perhaps"})).await;
     assert_eq!(wrong.body["findings"][0]["pointer"], "/mode", "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_drill_is_of_the_plans_first_store_at_its_site_unless_stated() {
+    let door = cloud().await;
+    let drills = "/departments/finance/drills";
+    let placeless = post(&door, "token-zhang", drills, json!({"name": "try", "plan": "nightly"})).await;
+    assert_eq!(placeless.body["findings"][0]["pointer"], "/site", "{placeless:?}");
+    let mut plan = a_plan();
+    plan["spec"]["drill"] = json!({"schedule": {"cron": "0 3 1 * *"}, "site": "ulanqab"});
+    door.hub.put(plan);
+    let created = post(&door, "token-zhang", drills, json!({"name": "try", "plan": "nightly"})).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+    let said = |part: &str| created.body[part].as_str().unwrap_or_default().to_owned();
+    assert_eq!([said("store"), said("site"), said("trigger")], ["hohhot-1", "ulanqab", "Manual"]);
+    let stored = door.hub.object("recoverydrills/dept-finance/try").unwrap();
+    assert_eq!((&stored["spec"]["planUID"], &stored["spec"]["requestedBy"]), (&json!("plan-1"), &json!("zhang")));
+
+    let mut ended = stored;
+    ended["status"] =
+        json!({"phase": "Passed", "measuredRto": "4m", "coverage": {"objectsCompared": 7, "objectsTotal": 7}});
+    door.hub.put(ended);
+    let read = door.get("token-zhang", &format!("{drills}/try")).await;
+    assert_eq!((&read.body["measuredRto"], &read.body["coverage"]["objectsCompared"]), (&json!("4m"), &json!(7)));
+    let listed = door.get("token-zhang", "/drills?plan=nightly&phase=Passed").await;
+    assert_eq!(listed.body["items"][0]["measuredRto"], "4m", "{listed:?}");
+    let refused = post(&door, "token-zhang", &format!("{drills}/try/cancellation"), json!({})).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "run-ended"));
 }
 
 #[tokio::test]

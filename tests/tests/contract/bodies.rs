@@ -53,7 +53,7 @@ fn call<'a>(contract: &'a Contract, setting: &Setting, id: &str) -> Option<Call<
         "correctRequest" => Some(at(DRAFT).by(CLERK).seen(&setting.draft)),
         "decideRequest" => Some(at(TO_DECIDE).by(HEAD).seen(&setting.to_decide)),
         "revokeGrant" => Some(at(&setting.grant).by(CLERK)),
-        "createBackup" | "createRestore" => Some(contract.call(id, &[DEPARTMENT]).by(CLERK)),
+        "createBackup" | "createRestore" | "createDrill" => Some(contract.call(id, &[DEPARTMENT]).by(CLERK)),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn are_cut_into_pages(contract: &Contract) -> Result<()> {
         let unique: BTreeSet<&String> = walked.iter().collect();
         contract.faults.check(unique.len() == walked.len(), || format!("{id}: an item stands on two pages"));
     }
-    for id in ["listRequests", "listGrants", "listRecoveryPlans", "listBackups", "listRestores"] {
+    for id in ["listRequests", "listGrants", "listRecoveryPlans", "listBackups", "listRestores", "listDrills"] {
         sorted(contract, id).await?;
     }
     tokens(contract).await

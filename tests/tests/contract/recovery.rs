@@ -24,6 +24,10 @@ pub(crate) const BACKUP: &str = "contract-backup";
 pub(crate) const BACKUP_TO_CANCEL: &str = "contract-backup-to-cancel";
 /// A restore that stays.
 pub(crate) const RESTORE: &str = "contract-restore";
+/// A drill that stays.
+pub(crate) const DRILL: &str = "contract-drill";
+/// A drill to cancel.
+pub(crate) const DRILL_TO_CANCEL: &str = "contract-drill-to-cancel";
 /// A restore to cancel.
 pub(crate) const RESTORE_TO_CANCEL: &str = "contract-restore-to-cancel";
 
@@ -57,11 +61,16 @@ pub(crate) async fn prepare(town: &Town, grant: &str) -> Result<()> {
     let uid = plans.get(PLAN).await?.uid().context("a plan has a UID")?;
     let backup = json!({ "plan": PLAN, "planUID": uid, "trigger": "Manual", "requestedBy": CLERK });
     let restore = json!({ "backup": BACKUP, "mode": "Plan", "requestedBy": CLERK });
+    let drill = json!({
+        "plan": PLAN, "planUID": uid, "store": STORE, "site": "ulanqab", "trigger": "Manual", "requestedBy": CLERK
+    });
     let runs = [
         object("SystemBackup", BACKUP, Some(&namespace), &backup)?,
         object("SystemBackup", BACKUP_TO_CANCEL, Some(&namespace), &backup)?,
         object("SystemRestore", RESTORE, Some(&namespace), &restore)?,
         object("SystemRestore", RESTORE_TO_CANCEL, Some(&namespace), &restore)?,
+        object("RecoveryDrill", DRILL, Some(&namespace), &drill)?,
+        object("RecoveryDrill", DRILL_TO_CANCEL, Some(&namespace), &drill)?,
     ];
     world::apply(&clerk, &runs).await?;
     let door = town.door(CLERK)?;
@@ -71,6 +80,7 @@ pub(crate) async fn prepare(town: &Town, grant: &str) -> Result<()> {
             format!("/api/v1/departments/{DEPARTMENT}/recovery-plans/{PLAN}"),
             format!("/api/v1/departments/{DEPARTMENT}/backups/{BACKUP_TO_CANCEL}"),
             format!("/api/v1/departments/{DEPARTMENT}/restores/{RESTORE_TO_CANCEL}"),
+            format!("/api/v1/departments/{DEPARTMENT}/drills/{DRILL_TO_CANCEL}"),
         ] {
             if let Err(missing) = door.get(&path).await {
                 return Ok(Err(missing.to_string()));
@@ -111,10 +121,12 @@ pub(crate) async fn wrong_runs_are_problems(contract: &Contract) -> Result<()> {
         }
         ask("createRestore", body).send().await?.is_problem(422, "invalid").points_to(pointer);
     }
+    let placeless = json!({ "name": "contract-wrong", "plan": PLAN });
+    ask("createDrill", placeless).send().await?.is_problem(422, "invalid").points_to("/site");
     // To carry out what nobody looked at is refused by the definition itself.
     let blind = json!({ "name": "contract-wrong", "backup": BACKUP, "mode": "Execute" });
     ask("createRestore", blind).send().await?.is_problem(422, "invalid");
-    for id in ["getBackup", "getRestore"] {
+    for id in ["getBackup", "getRestore", "getDrill"] {
         let wrong = contract.call(id, &[DEPARTMENT, "contract-wrong"]).by(CLERK).send().await?;
         wrong.is_problem(404, "not-found");
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Contract, Who};
-use crate::recovery::{BACKUP, BACKUP_TO_CANCEL, PLAN, RESTORE, RESTORE_TO_CANCEL, STORE};
+use crate::recovery::{BACKUP, BACKUP_TO_CANCEL, DRILL, DRILL_TO_CANCEL, PLAN, RESTORE, RESTORE_TO_CANCEL, STORE};
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, GRANTED, HEAD, Setting, TO_DECIDE, TO_SUBMIT, TO_WITHDRAW, own_order};
 
 /// What a signed-in person of another department gets.
@@ -18,6 +18,8 @@ enum Others {
     Filtered,
     /// The same as everybody: departments, sites and the catalogue are shown to whoever may sign in.
     Shown,
+    /// The same as everybody who has a role in some department; nothing for who has none.
+    Members,
     /// What is about the caller alone.
     Own,
 }
@@ -84,6 +86,12 @@ fn of_another(answer: &Answer, others: Others, person: &str) {
         Others::Hidden => drop(answer.is_problem(404, "not-found")),
         Others::Filtered => drop(answer.is(200).check(!belongs(&answer.body), "must not show what is another's")),
         Others::Shown => drop(answer.is(200)),
+        Others::Members if person != "stranger" => drop(answer.is(200)),
+        Others::Members if answer.status == 200 => {
+            let nothing = answer.body["items"].as_array().is_some_and(Vec::is_empty);
+            drop(answer.check(nothing, "must show nothing to who has no role"));
+        }
+        Others::Members => drop(answer.is_problem(404, "not-found")),
         Others::Own => drop(answer.is(200).check(answer.body["username"] == person, "must be about the caller")),
     }
 }
@@ -138,8 +146,8 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
             let body = json!({ "justification": "no longer needed" });
             write(call("revokeGrant", &[DEPARTMENT, grant]).json(&body), CLERK, 201)
         }),
-        ("listBackupStores", read(call("listBackupStores", &[]), Others::Shown)),
-        ("getBackupStore", read(call("getBackupStore", &[STORE]), Others::Shown)),
+        ("listBackupStores", read(call("listBackupStores", &[]), Others::Members)),
+        ("getBackupStore", read(call("getBackupStore", &[STORE]), Others::Members)),
         ("listRecoveryPlans", read(call("listRecoveryPlans", &[]), Others::Filtered)),
         ("getRecoveryPlan", read(request("getRecoveryPlan", PLAN), Others::Hidden)),
         ("listBackups", read(call("listBackups", &[]), Others::Filtered)),
@@ -156,5 +164,12 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
             write(call("createRestore", &[DEPARTMENT]).json(&body), CLERK, 201)
         }),
         ("cancelRestore", write(request("cancelRestore", RESTORE_TO_CANCEL), CLERK, 202)),
+        ("listDrills", read(call("listDrills", &[]), Others::Filtered)),
+        ("getDrill", read(request("getDrill", DRILL), Others::Hidden)),
+        ("createDrill", {
+            let body = json!({ "name": "contract-drill-created", "plan": PLAN, "site": "ulanqab" });
+            write(call("createDrill", &[DEPARTMENT]).json(&body), CLERK, 201)
+        }),
+        ("cancelDrill", write(request("cancelDrill", DRILL_TO_CANCEL), CLERK, 202)),
     ])
 }

@@ -43,7 +43,7 @@ pub(crate) async fn lists_show_what_is_ones_own(contract: &Contract) -> Result<(
         ("authority-chief", &["emergency"]),
         ("stranger", &[]),
     ] {
-        for id in ["listRecoveryPlans", "listBackups", "listRestores"] {
+        for id in ["listRecoveryPlans", "listBackups", "listRestores", "listDrills"] {
             shows(contract, person, id, runs).await?;
         }
     }
@@ -56,7 +56,9 @@ pub(crate) async fn lists_show_what_is_ones_own(contract: &Contract) -> Result<(
         shows(contract, person, "listSystems", systems).await?;
     }
     // A filter shows no more than the caller may see.
-    for id in ["listRequests", "listGrants", "listSystems", "listRecoveryPlans", "listBackups", "listRestores"] {
+    for id in
+        ["listRequests", "listGrants", "listSystems", "listRecoveryPlans", "listBackups", "listRestores", "listDrills"]
+    {
         let foreign = contract.call(id, &[]).by("clerk-finance").query("department=emergency").send().await?;
         foreign.is(200).check(foreign.body["items"].as_array().is_some_and(Vec::is_empty), "must be empty");
     }

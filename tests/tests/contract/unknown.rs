@@ -110,6 +110,7 @@ async fn values(contract: &Contract) -> Result<()> {
         ("listGrants", "phase=Gone", "phase"),
         ("listBackups", "phase=Done", "phase"),
         ("listRestores", "phase=Done", "phase"),
+        ("listDrills", "phase=Done", "phase"),
         ("listRecoveryPlans", "sort=size", "sort"),
         ("listDepartments", "level=Village", "level"),
         ("listDepartments", "type=Shop", "type"),
@@ -148,6 +149,8 @@ async fn names(contract: &Contract) -> Result<()> {
             "cancelBackup",
             "getRestore",
             "cancelRestore",
+            "getDrill",
+            "cancelDrill",
         ] {
             contract.call(id, &[DEPARTMENT, name]).by(CLERK).send().await?.is_problem(404, "not-found");
         }

@@ -1,4 +1,4 @@
-//! What backups and restores have in common: they are asked for once, run, can be cancelled, and end.
+//! What backups, restores and drills have in common: they are asked for once, run, can be cancelled, and end.
 
 use std::fmt::Debug;
 
@@ -94,6 +94,32 @@ pub(super) trait Run: Cached + Written + Serialize + DeserializeOwned + Debug {
 /// Checks the name that a run is to get.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
     naming::check_label(name).map_err(|error| Problem::invalid(vec![Finding::new("/name", "Name", error.to_string())]))
+}
+
+/// The plan that a run is to be of, as it stands now: read as the caller and not from the cache.
+pub(super) async fn plan(
+    state: &AppState,
+    caller: &Caller,
+    at: &OfDepartment,
+    name: &str,
+) -> Result<crd::RecoveryPlan, Problem> {
+    if !naming::is_label(name) {
+        return Err(no_such_plan(name));
+    }
+    let found: Result<crd::RecoveryPlan, _> = caller.hub(state).get(&at.namespace, name).await;
+    found.map_err(|error| {
+        let problem = from_hub(&error, About { noun: Noun::RecoveryPlan, department: &at.department, name });
+        match problem.code() {
+            Code::Forbidden => Problem::not_found(Noun::Department, &at.department),
+            Code::NotFound => no_such_plan(name),
+            _ => problem,
+        }
+    })
+}
+
+fn no_such_plan(plan: &str) -> Problem {
+    let message = format!("there is no recovery plan named {plan} in this department: GET /recovery-plans lists them");
+    Problem::invalid(vec![Finding::new("/plan", "NotFound", message)])
 }
 
 /// Creates a run as the caller. One that exists already and asks for the same is the same run, as after a lost answer.

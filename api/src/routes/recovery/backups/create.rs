@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use zhengyun_crds::recovery::{BackupTrigger, RecoveryPlan, SystemBackup as Resource, SystemBackupSpec};
+use zhengyun_crds::recovery::{BackupTrigger, SystemBackup as Resource, SystemBackupSpec};
 
 use super::super::run;
 use super::view::Backup;
 use crate::auth::Caller;
 use crate::extract::{Json, NoQuery, OfDepartment};
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
-use crate::problem::{About, Code, Finding, Noun, Problem, from_hub};
+use crate::problem::Problem;
 use crate::state::AppState;
 
 /// A backup outside the schedule.
@@ -49,19 +49,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let NewBackup { name, plan } = body;
     run::check_name(&name)?;
-    if !zhengyun_domain::naming::is_label(&plan) {
-        return Err(no_such_plan(&plan));
-    }
-    // As the caller and not from the cache: the backup is of the plan that stands there now.
-    let found: Result<RecoveryPlan, _> = caller.hub(&state).get(&at.namespace, &plan).await;
-    let found = found.map_err(|error| {
-        let problem = from_hub(&error, About { noun: Noun::RecoveryPlan, department: &at.department, name: &plan });
-        match problem.code() {
-            Code::Forbidden => Problem::not_found(Noun::Department, &at.department),
-            Code::NotFound => no_such_plan(&plan),
-            _ => problem,
-        }
-    })?;
+    let found = run::plan(&state, &caller, &at, &plan).await?;
     let mut backup = Resource::new(
         &name,
         SystemBackupSpec {
@@ -76,9 +64,4 @@ pub(crate) async fn create(
     );
     backup.metadata.namespace = Some(at.namespace.clone());
     run::start::<Resource, Backup>(&state, &caller, &at, &backup).await
-}
-
-fn no_such_plan(plan: &str) -> Problem {
-    let message = format!("there is no recovery plan named {plan} in this department: GET /recovery-plans lists them");
-    Problem::invalid(vec![Finding::new("/plan", "NotFound", message)])
 }

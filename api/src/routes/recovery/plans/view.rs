@@ -44,9 +44,31 @@ pub(crate) struct RecoveryPlanSummary {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecoveryPlan {
-    /// The plan in short.
-    #[serde(flatten)]
-    summary: RecoveryPlanSummary,
+    /// Department.
+    department: String,
+    /// Its name.
+    name: String,
+    /// Information system that is protected.
+    system: String,
+    /// Recovery level asked for (GB/T 20988).
+    level: i32,
+    /// Recovery level that the evidence supports; 0 for none.
+    achieved_level: i32,
+    /// Recovery point objective.
+    rpo: String,
+    /// Data that a disaster could have cost at worst, measured, by the worst copy; absent while a copy proves nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst_rpo: Option<String>,
+    /// Recovery time objective.
+    rto: String,
+    /// Recovery time of the last passed drills, by the worst copy; absent while a copy was not drilled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_measured_rto: Option<String>,
+    /// Whether it is as intended.
+    ready: Readiness,
+    /// When it was written.
+    #[schema(format = DateTime)]
+    created_at: String,
     /// Its UID.
     uid: String,
     /// What is protected.
@@ -224,8 +246,19 @@ impl From<&Resource> for RecoveryPlanSummary {
 impl From<&Resource> for RecoveryPlan {
     fn from(plan: &Resource) -> Self {
         let (spec, status) = (&plan.spec, plan.status.clone().unwrap_or_default());
+        let short = RecoveryPlanSummary::from(plan);
         Self {
-            summary: plan.into(),
+            department: short.department,
+            name: short.name,
+            system: short.system,
+            level: short.level,
+            achieved_level: short.achieved_level,
+            rpo: short.rpo,
+            worst_rpo: short.worst_rpo,
+            rto: short.rto,
+            last_measured_rto: short.last_measured_rto,
+            ready: short.ready,
+            created_at: short.created_at,
             uid: plan.metadata.uid.clone().unwrap_or_default(),
             sources: spec.sources.iter().map(PlanSource::from).collect(),
             stores: spec.copies.iter().map(|copy| copy.store.clone()).collect(),

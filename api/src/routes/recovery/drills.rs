@@ -1,0 +1,47 @@
+//! Drills: a copy restored into scratch, compared, timed and removed.
+
+mod cancel;
+mod create;
+mod get;
+mod list;
+mod view;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zhengyun_crds::recovery::{DrillPhase, RecoveryDrill as Resource};
+
+use super::run::Run;
+use crate::problem::Noun;
+use crate::state::AppState;
+
+const PLURAL: &str = "recoverydrills";
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(list::list))
+        .routes(routes!(create::create))
+        .routes(routes!(get::get))
+        .routes(routes!(cancel::cancel))
+}
+
+/// Where the operator says that it stands; one that it has not seen yet is pending.
+fn phase(run: &Resource) -> DrillPhase {
+    run.status.as_ref().and_then(|s| s.phase).unwrap_or(DrillPhase::Pending)
+}
+
+impl Run for Resource {
+    const NOUN: Noun = Noun::Drill;
+    const ROUTE: &'static str = "drills";
+
+    fn asks_the_same(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+
+    fn ended(&self) -> Option<&'static str> {
+        Some(phase(self)).filter(|phase| phase.is_terminal()).map(DrillPhase::as_str)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.spec.cancel
+    }
+}
