@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz prove-conformance demo demo-down lab-up lab-down lab-status figures bench bench-peers
+.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz prove-conformance demo demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: ## all benchmarks at a size that takes half an hour; JSON in target/bench
 
 bench-B%: ## one of them, bench-B1 to bench-B7
 	@tests/bench/run B$* $(ARGS)
+
+bench-backup: ## the worker beside bare requests and beside restic: 71,000 objects, 1 GiB of files, 1,000 flipped bits
+	@tests/bench/run backup $(ARGS)
 
 bench-peers: ## beside Kueue on the same control plane; builds Kueue the first time
 	@tests/bench/run peers $(ARGS)

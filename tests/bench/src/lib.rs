@@ -5,6 +5,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts and times become figures")]
 
+mod backup;
 pub mod books;
 pub mod ceilings;
 pub mod chance;
@@ -59,6 +60,9 @@ pub const BENCHMARKS: [Benchmark; 7] = [
 /// The product beside what others do; needs the peers' programs (`tests/bench/peers/build`).
 pub const PEERS: Benchmark = Benchmark { id: "peers", what: "the product and Kueue in turns", usual_scale: 0.03 };
 
+/// The worker beside the bare requests and beside restic.
+pub const BACKUP: Benchmark = Benchmark { id: "backup", what: "backup and restore", usual_scale: 1.0 };
+
 /// Runs one.
 ///
 /// # Errors
@@ -72,6 +76,7 @@ pub async fn measure(benchmark: Benchmark, run: &Run<'_>) -> Result<Outcome> {
         "B5" => delivery::run(run).await,
         "B6" => reading::run(run).await,
         "B7" => idle::run(run).await,
+        "backup" => backup::run(run).await,
         "peers" => peers::compare(run).await,
         other => anyhow::bail!("there is no benchmark {other}"),
     }
