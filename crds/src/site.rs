@@ -99,6 +99,12 @@ pub struct ExternalDatabase {
     /// TCP port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
+    /// Databases of that server that the department's plans may name.
+    #[schemars(
+        length(min = 1, max = 32),
+        inner(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$-]*$"))
+    )]
+    pub databases: Vec<String>,
     /// Secret in `zhengyun-system`, marked as the department's, with the keys `username`, `password` and `ca.crt`, the authority that
     /// signed the server's certificate.
     #[schemars(length(min = 1, max = 63))]

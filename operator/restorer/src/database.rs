@@ -64,6 +64,7 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
         planned: counts(&done),
         outcome: Some(OutcomeCounts { failed: number(done.failed), ..counts(&done) }),
         equal: Some(done.failed == 0),
+        coverage: None,
         failures: failures(&done),
     })
 }

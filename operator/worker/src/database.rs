@@ -197,19 +197,15 @@ async fn connect(login: &Login, address: SocketAddr) -> Result<Client> {
         .connect_timeout(CONNECT)
         .ssl_mode(if login.ca.is_some() { SslMode::Require } else { SslMode::Disable });
     let failed = |error: tokio_postgres::Error| told(login, &error);
-    match &login.ca {
-        Some(ca) => {
-            let tls = MakeRustlsConnect::new(trusting(login, ca)?);
-            let (client, connection) = config.connect(tls).await.map_err(failed)?;
-            tokio::spawn(connection);
-            Ok(client)
-        }
-        None => {
-            let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-            tokio::spawn(connection);
-            Ok(client)
-        }
-    }
+    let Some(ca) = &login.ca else {
+        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+        tokio::spawn(connection);
+        return Ok(client);
+    };
+    let tls = MakeRustlsConnect::new(trusting(login, ca)?);
+    let (client, connection) = config.connect(tls).await.map_err(failed)?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// TLS that believes one authority and nobody else.

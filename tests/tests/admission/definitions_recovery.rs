@@ -45,7 +45,7 @@ fn restore(name: &str) -> Value {
 
 fn drill(name: &str) -> Value {
     let spec = json!({
-        "plan": "pay", "planUID": "u", "store": "near", "site": "ulanqab", "trigger": "Manual", "requestedBy": "clerk-emergency"
+        "plan": "pay", "planUID": "u", "store": "near", "site": "ulanqab", "trigger": "Manual", "requestedBy": "lab-admin"
     });
     object("RecoveryDrill", HERE, name, &json!({ "spec": spec }))
 }
@@ -274,6 +274,6 @@ pub(crate) fn authors() -> Vec<Case> {
         cases.push(no(OPERATOR, format!("asks for a {kind} out of turn"), manual, by_hand));
     }
     let restored = create(by(restore("admission-author"), "zhengyun:schedule"));
-    cases.push(no(OPERATOR, "asks for a restore", restored, "is forbidden"));
+    cases.push(no(OPERATOR, "asks for a restore", restored, "cannot create resource \"systemrestores\""));
     cases
 }

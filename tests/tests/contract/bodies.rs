@@ -49,11 +49,12 @@ pub(crate) async fn that_cannot_be_taken_are_problems(contract: &Contract, setti
 fn call<'a>(contract: &'a Contract, setting: &Setting, id: &str) -> Option<Call<'a>> {
     let at = |name: &str| contract.call(id, &[DEPARTMENT, name]);
     match id {
-        "createRequest" => Some(contract.call(id, &[DEPARTMENT]).by(CLERK)),
         "correctRequest" => Some(at(DRAFT).by(CLERK).seen(&setting.draft)),
         "decideRequest" => Some(at(TO_DECIDE).by(HEAD).seen(&setting.to_decide)),
         "revokeGrant" => Some(at(&setting.grant).by(CLERK)),
-        "createBackup" | "createRestore" | "createDrill" => Some(contract.call(id, &[DEPARTMENT]).by(CLERK)),
+        "createRequest" | "createBackup" | "createRestore" | "createDrill" => {
+            Some(contract.call(id, &[DEPARTMENT]).by(CLERK))
+        }
         _ => None,
     }
 }

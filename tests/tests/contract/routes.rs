@@ -89,7 +89,7 @@ fn of_another(answer: &Answer, others: Others, person: &str) {
         Others::Members if person != "stranger" => drop(answer.is(200)),
         Others::Members if answer.status == 200 => {
             let nothing = answer.body["items"].as_array().is_some_and(Vec::is_empty);
-            drop(answer.check(nothing, "must show nothing to who has no role"));
+            answer.check(nothing, "must show nothing to who has no role");
         }
         Others::Members => drop(answer.is_problem(404, "not-found")),
         Others::Own => drop(answer.is(200).check(answer.body["username"] == person, "must be about the caller")),

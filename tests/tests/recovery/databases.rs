@@ -9,13 +9,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{BackupPhase, Consistency, RestorePhase, SystemRestoreStatus};
-use zhengyun_crds::{Site, SystemBackup, SystemRestore};
+use zhengyun_crds::{Site, SystemBackup};
 use zhengyun_tests::lab::postgres::{PASSWORD, Postgres};
-use zhengyun_tests::lab::wait::settled;
-use zhengyun_tests::town::said;
 use zhengyun_tests::world;
 
-use super::ground::{CLERK, DEPARTMENT, Ground, NAMESPACE, PATIENCE};
+use super::ground::{CLERK, DEPARTMENT, Ground, NAMESPACE};
 
 /// Rows of a table that is compared.
 const ROWS: usize = 2_000;
@@ -52,7 +50,7 @@ impl Stage<'_> {
         let admin = self.ground.town.client_of("cloud-admin")?;
         let declared = json!({ "spec": { "externalSources": { "databases": [{
             "name": "old-invoices", "department": DEPARTMENT, "host": "127.0.0.1", "port": self.server.port,
-            "secretName": "database-old-invoices"
+            "databases": ["declared"], "secretName": "database-old-invoices"
         }] } } });
         let sites: Api<Site> = Api::all(admin.clone());
         sites.patch("hohhot", &PatchParams::default(), &Patch::Merge(&declared)).await?;
@@ -206,21 +204,6 @@ impl Ground {
             spec["planDigest"] = json!(digest);
         }
         self.restore_as(name, spec).await
-    }
-
-    async fn restore_as(&self, name: &str, spec: Value) -> Result<SystemRestoreStatus> {
-        let body: SystemRestore = serde_json::from_value(json!({
-            "apiVersion": "zhengyun.io/v1alpha1", "kind": "SystemRestore",
-            "metadata": { "name": name, "namespace": NAMESPACE }, "spec": spec
-        }))?;
-        let api: Api<SystemRestore> = Api::namespaced(self.town.client_of(CLERK)?, NAMESPACE);
-        api.create(&PostParams::default(), &body).await?;
-        settled(&format!("restore {name} ends"), PATIENCE, || async {
-            let status = api.get(name).await?.status.unwrap_or_default();
-            let seen = format!("{:?}: {}", status.phase, said(&status.conditions));
-            Ok(if status.phase.is_some_and(RestorePhase::is_terminal) { Ok(status) } else { Err(seen) })
-        })
-        .await
     }
 
     /// Asks for a backup of a plan of the department.

@@ -127,7 +127,7 @@ pub(crate) async fn over_damage(ground: &Ground) -> Result<()> {
     }
     let failed = failed?;
     let why = failed.failure.clone().context("a failed drill says why")?;
-    let found = ["NotIntact", "RepositoryDamaged", "EvidenceInvalid"].contains(&why.reason.as_str());
+    let found = ["NotIntact", "RepositoryDamaged", "EvidenceInvalid", "EngineFailure"].contains(&why.reason.as_str());
     ensure!(!damaged.is_empty() && found, "{} damaged packs and {why:?}", damaged.len());
     ensure!(failed.scratch.is_some() && failed.zero_proof.is_some() && failed.measured_rto.is_none(), "{failed:?}");
     ground.is_signed(&failed).await?;

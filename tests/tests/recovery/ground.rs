@@ -27,6 +27,9 @@ pub(crate) const STORE: &str = "hohhot-1";
 /// Longest wait for what takes seconds; a build beside it makes it slower.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
+/// A damaged pack, and how to mend it: file and content.
+pub(crate) type Damage = (String, (PathBuf, Vec<u8>));
+
 pub(crate) struct Ground {
     // Ends before the folder goes.
     recovering: std::sync::Mutex<Option<Arc<Component>>>,
@@ -286,13 +289,13 @@ impl Ground {
     }
 
     /// Flips one byte of the largest pack; says which, and how it was.
-    pub(crate) fn flip_one_byte(&self) -> Result<(String, (PathBuf, Vec<u8>))> {
+    pub(crate) fn flip_one_byte(&self) -> Result<Damage> {
         flip(self.packs()?.pop().context("a repository has packs")?.1)
     }
 
-    /// Flips one byte of every pack that holds objects: those are the large ones.
-    pub(crate) fn flip_a_byte_everywhere(&self) -> Result<Vec<(String, (PathBuf, Vec<u8>))>> {
-        self.packs()?.into_iter().filter(|(size, _)| *size > 200_000).map(|(_, path)| flip(path)).collect()
+    /// Flips one byte of every pack.
+    pub(crate) fn flip_a_byte_everywhere(&self) -> Result<Vec<Damage>> {
+        self.packs()?.into_iter().map(|(_, path)| flip(path)).collect()
     }
 
     /// The packs of the repository by size.
@@ -314,7 +317,7 @@ impl Ground {
     }
 }
 
-fn flip(path: PathBuf) -> Result<(String, (PathBuf, Vec<u8>))> {
+fn flip(path: PathBuf) -> Result<Damage> {
     let before = std::fs::read(&path)?;
     let mut flipped = before.clone();
     let middle = flipped.len() / 2;

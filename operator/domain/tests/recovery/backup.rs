@@ -47,6 +47,7 @@ fn observed() -> Observed {
             department: "finance".to_owned(),
             host: "10.1.2.3".to_owned(),
             port: 5432,
+            databases: vec!["invoices".to_owned()],
             secret_name: "old-pay".to_owned(),
         }],
         file_roots: vec![ExternalFileRoot {

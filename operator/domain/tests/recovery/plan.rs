@@ -91,11 +91,12 @@ impl Cloud {
             live: true,
             items: [].into(),
         };
+        let store = |name: &str| (name.to_owned(), StoreFacts { site: format!("{name}-site"), unusable: None });
         let place = |site: &str| (site.to_owned(), Place { site: site.to_owned(), ..Place::default() });
         let observed = Observed {
             department: "finance".to_owned(),
             grants: [("bills-1".to_owned(), grant)].into(),
-            stores: [("far".to_owned(), StoreFacts { site: "far-site".to_owned(), unusable: None })].into(),
+            stores: [store("far"), store("near")].into(),
             places: [place("near-site"), place("far-site")].into(),
             declared: BTreeMap::new(),
             created: at("2026-11-25T20:00:00Z"),

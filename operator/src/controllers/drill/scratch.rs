@@ -175,16 +175,13 @@ pub(super) async fn end(
     if uncharged {
         let ledger = context.ledger.site(&held.spec.site)?;
         let uid = held.uid().unwrap_or_default();
-        match ledger.booked_sequence(&uid) {
+        if let Some(sequence) = ledger.booked_sequence(&uid) {
             // It is charged and does not show it yet: as a grant that was delivered it gives the charge back.
-            Some(sequence) => {
-                let granted = ledger.booked(&uid).granted;
-                charge::show(context, &ledger, &grants, held, (&granted, sequence), now).await?;
-            }
-            None => {
-                let status = grant::dropped(held, "the drill ended before it was charged", now);
-                replace_status(&grants, held, held.status.as_ref(), &status).await?;
-            }
+            let granted = ledger.booked(&uid).granted;
+            charge::show(context, &ledger, &grants, held, (&granted, sequence), now).await?;
+        } else {
+            let status = grant::dropped(held, "the drill ended before it was charged", now);
+            replace_status(&grants, held, held.status.as_ref(), &status).await?;
         }
         return Ok(());
     }

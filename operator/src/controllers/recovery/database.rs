@@ -69,6 +69,15 @@ pub fn delivered(grant: &ResourceGrant) -> BTreeSet<String> {
 
 /// The database of an order line of a grant.
 pub fn of_item(context: &Context, namespace: &str, from: &GrantItemSource) -> Result<Database, Refusal> {
+    // The address stands in a Secret that the department may write, and the process runs beside the hub: until an administrator can say
+    // where such an address may lead, only a laboratory follows it.
+    if !super::of(context).is_some_and(|recovery| recovery.databases().lab_local) {
+        let message = format!(
+            "database {} of grant {}: databases that a grant delivered are not backed up by themselves in this version, but for laboratories (--lab-local-databases): have the cloud administrator declare it (origin.database), or back it up from within; 本版本不单独备份授予所交付的数据库，请由云管理员登记为 origin.database",
+            from.item, from.grant
+        );
+        return Err(refused(Reason::ActionNotAvailable, message));
+    }
     let Some(ground) = reach::ground(context, namespace, &from.grant) else {
         return Err(refused(Reason::GrantNotLive, format!("grant {} is not in service", from.grant)));
     };
@@ -98,6 +107,16 @@ pub fn declared(context: &Context, department: &str, from: &DatabaseSource) -> R
         );
         return Err(refused(Reason::SourceRefused, message));
     };
+    if !found.databases.contains(&from.database) {
+        let message = format!(
+            "{} of site {} is declared for the databases {}, and not for {}: name one of these, or have the cloud administrator add it to the declaration's databases",
+            from.endpoint,
+            from.site,
+            found.databases.join(", "),
+            from.database
+        );
+        return Err(refused(Reason::SourceRefused, message));
+    }
     Ok(Database::Declared(Declared {
         site: from.site.clone(),
         endpoint: from.endpoint.clone(),
