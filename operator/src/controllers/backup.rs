@@ -20,7 +20,7 @@ use zhengyun_domain::recovery::backup::{Event, Facts, Next, Work, follow, step, 
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
 use self::prepare::Prepared;
-pub(crate) use self::prepare::{plan_of, remember_head};
+pub(crate) use self::prepare::{Head, plan_of, remember_head};
 use super::Context;
 use super::recovery::home::Home;
 use super::recovery::order::Refusal;
@@ -154,7 +154,8 @@ async fn under_way(
     cancel: bool,
 ) -> Outcome {
     let at = phase(backup);
-    let wanted = work(at, copies::copies(backup));
+    let away = copies::away(context, recovery, backup).await?;
+    let wanted = work(at, copies::copies(backup), &away);
     let (run, sighting) = match &wanted {
         Some(work) => {
             let run = copies::run_of(backup, work)?;
@@ -169,6 +170,7 @@ async fn under_way(
     let facts = Facts {
         cancel,
         attempt: status.attempt,
+        work: wanted.as_ref(),
         sighting: &sighting,
         // Which stores should hold a copy was written down before the first process began.
         copies: &status.copies,
@@ -182,12 +184,19 @@ async fn under_way(
         (Sighting::Done(done), Some(ended)) if next.phase != BackupPhase::Cancelling => {
             settle(context, backup, ended, done, &mut after).await?;
         }
+        (_, Some(Work::Verify(store))) if next.phase == BackupPhase::Failing => {
+            // There is no other copy that could be good.
+            if let Some(fault) = &next.fault {
+                report::give_up(&mut after, store, fault, now);
+            }
+        }
+        (_, None) if next.phase.is_terminal() => settle_ended(context, recovery, backup, &mut after).await?,
         _ => {}
     }
     match next.order {
         Order::Start => {
-            let Some(work) = wanted else { return Ok(Action::await_change()) };
-            return start(context, recovery, api, backup, (&facts, &work, &run), after).await;
+            let Some(work) = &wanted else { return Ok(Action::await_change()) };
+            return start(context, recovery, api, backup, (&facts, work, &run), after).await;
         }
         Order::Cancel => recovery.cancel(&run).await?,
         Order::Kill => recovery.kill(&run).await?,
@@ -226,6 +235,22 @@ async fn finish(
     written(api, backup, &after, Action::requeue(LOOK)).await
 }
 
+/// Takes over what processes came to before they could be stopped: what is signed is told, or nobody would ever drop it.
+async fn settle_ended(
+    context: &Context,
+    recovery: &Recovery,
+    backup: &SystemBackup,
+    after: &mut SystemBackupStatus,
+) -> Result<(), ReconcileError> {
+    for ended in copies::unsettled(backup) {
+        if let Sighting::Done(done) = recovery.observe(&copies::run_of(backup, &ended)?).await? {
+            settle(context, backup, &ended, &done, after).await?;
+        }
+    }
+    report::close(after, context.clock.now());
+    Ok(())
+}
+
 /// Takes over what a process that came to its end reports.
 async fn settle(
     context: &Context,
@@ -241,13 +266,13 @@ async fn settle(
         Work::Verify(store) => report::verified(after, store, context.clock.now()),
         Work::Replicate(store) => {
             let copied = report::copied(done).map_err(ReconcileError::Transient)?;
-            prepare::remember_head(context, store, department, &copied.chain).await?;
+            prepare::remember_head(context, store, department, &copied.head).await?;
             report::replicate(after, store, &copied);
         }
         Work::Capture => {
             let sealed = report::sealed(done).map_err(ReconcileError::Transient)?;
             let store = after.copies.first().map(|copy| copy.store.clone()).unwrap_or_default();
-            prepare::remember_head(context, &store, department, &sealed.chain).await?;
+            prepare::remember_head(context, &store, department, &sealed.head).await?;
             report::seal(after, &sealed);
         }
     }
@@ -269,8 +294,8 @@ async fn start(
     };
     let task = match task {
         Ok(task) => task,
-        Err(refusal) if work.further(facts.copies).is_some() => {
-            // A further store that does not stand is like one whose process cannot reach it.
+        Err(refusal) if work.is_spared(facts.copies) => {
+            // A store that does not stand is like one whose process cannot reach it.
             let sighting = Sighting::Failed(copies::as_fault(refusal));
             let next = follow(phase(backup), &Facts { sighting: &sighting, ..facts.clone() }).map_err(defect)?;
             let after = report::moved(backup, next.phase, next.fault.as_ref(), context.clock.now());

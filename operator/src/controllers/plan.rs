@@ -94,7 +94,7 @@ fn retained(context: &Context, plan: &RecoveryPlan, mut decision: Decision, comp
         let before = plan.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
         let mut set = ConditionSet::new(&before, plan.metadata.generation, context.clock.now());
         let message =
-            format!("backups that are to be dropped still stand: {}; it is tried again", complaints.join("; "));
+            format!("backups that are to be dropped may still stand: {}; it is tried again", complaints.join("; "));
         set.yes(ConditionType::RetainedStorage, Reason::RetainedStorage, cut(message, 2_000));
         decision.status.conditions.extend(set.finish());
         decision.status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));

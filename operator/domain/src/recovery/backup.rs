@@ -5,7 +5,7 @@ mod follow;
 mod machine;
 mod plan;
 
-pub use copies::{Work, patience, work};
+pub use copies::{Work, patience, stored, work};
 pub use follow::{Facts, Next, follow};
 pub use machine::{Event, Illegal, step};
 pub use plan::{

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::recovery::{Hold, Retention};
 
-pub use round::{Facts, Round, forgotten, gone, round};
+pub use round::{Facts, Round, covered, forgotten, gone, round, stands_in, tidied};
 
 /// A backup may be this far ahead of the clock before it counts as dated wrongly.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(300);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use kube::ResourceExt;
 use serde_json::{Value, json};
-use zhengyun_crds::recovery::{RecoveryPlan, RetentionFate, SystemBackup};
-use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, round};
+use zhengyun_crds::recovery::{CopyState, RecoveryPlan, RetentionFate, SystemBackup};
+use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, round, tidied};
 
 use crate::at;
 
@@ -34,7 +35,7 @@ fn backup(name: &str, hour: u32, phase: &str, near: &str, far: &str) -> SystemBa
         "apiVersion": "zhengyun.io/v1alpha1", "kind": "SystemBackup",
         "metadata": {"name": name, "namespace": "dept-finance", "creationTimestamp": moment},
         "spec": {"plan": "bills", "planUID": "plan-1", "trigger": "Scheduled", "due": moment, "requestedBy": "x"},
-        "status": {"phase": phase, "attempt": 1, "capturedAt": moment, "copies": [copy("near", near), copy("far", far)]},
+        "status": {"phase": phase, "attempt": 1, "capturedAt": moment, "sources": [{"name": "space"}], "copies": [copy("near", near), copy("far", far)]},
     }))
     .unwrap()
 }
@@ -74,14 +75,14 @@ fn every_store_forgets_what_is_dropped_and_each_backup_says_why() {
 
 #[test]
 fn the_last_good_copy_of_each_store_stays_whatever_is_newer_elsewhere() {
-    // The far store was away for the newer ones; these are no whole backups, and push no whole one out.
+    // The far store was away for the newer ones; they stand for none of its own.
     let all = [
         backup("whole", 1, "Completed", "Verified", "Verified"),
         backup("half", 2, "Incomplete", "Verified", "Missing"),
         backup("half-again", 3, "Incomplete", "Verified", "Missing"),
     ];
     let round = run(json!({"last": 1}), &all, &[]);
-    assert!(round.forget.is_empty(), "{round:?}");
+    assert_eq!((forgets(&round, "near"), forgets(&round, "far")), (vec!["half-near"], Vec::new()));
     // Of a plan that had another store once.
     let moved = [
         backup("whole", 1, "Completed", "Verified", "Verified"),
@@ -90,13 +91,69 @@ fn the_last_good_copy_of_each_store_stays_whatever_is_newer_elsewhere() {
     let round = run(json!({"last": 1}), &moved, &[]);
     assert!(round.forget.is_empty(), "{round:?}");
     assert_eq!(fate(&round, "whole"), (RetentionFate::Keep, "the last verified backup in far".to_owned()));
-    // Once a whole one is there again, all of these go.
+    // Once it has a newer one, its old one goes.
     let mut later = all.to_vec();
     later.push(backup("new", 4, "Completed", "Verified", "Verified"));
     let round = run(json!({"last": 1}), &later, &[]);
     assert_eq!(forgets(&round, "near"), ["half-again-near", "half-near", "whole-near"]);
     assert_eq!(forgets(&round, "far"), ["whole-far"]);
-    assert!(fate(&round, "half").1.contains("new is newer"), "{:?}", fate(&round, "half"));
+}
+
+#[test]
+fn what_is_verified_in_one_store_is_kept_like_any_other() {
+    // Six hours of which the far store was away for four: all of them are among those that the plan promises.
+    let half = |name: &str, hour: u32| backup(name, hour, "Incomplete", "Verified", "Missing");
+    let mut all = vec![backup("a", 1, "Completed", "Verified", "Verified")];
+    all.extend([half("b", 2), half("c", 3), half("d", 4), half("e", 5)]);
+    all.push(backup("f", 6, "Completed", "Verified", "Verified"));
+    let round = run(json!({"last": 5}), &all, &[]);
+    assert_eq!((forgets(&round, "near"), forgets(&round, "far")), (vec!["a-near"], vec!["a-far"]));
+    assert_eq!(fate(&round, "b"), (RetentionFate::Keep, "among the last 5".to_owned()));
+    // They are thinned while it is away, too, but for the last in each store.
+    let round = run(json!({"last": 2}), &all[..5], &[]);
+    assert_eq!(forgets(&round, "near"), ["b-near", "c-near"]);
+    assert!(!round.forget.contains_key("far"), "{round:?}");
+    // Data that no source covers is another matter, and so is a copy that nobody read back.
+    all[1].status.as_mut().unwrap().sources[0].uncovered = vec!["data".to_owned()];
+    all[2] = backup("c", 3, "Incomplete", "Stored", "Missing");
+    let round = run(json!({"last": 5}), &all, &[]);
+    assert_eq!(forgets(&round, "near"), ["b-near", "c-near"]);
+    assert!(fate(&round, "b").1.contains("d is newer"), "{:?}", fate(&round, "b"));
+}
+
+#[test]
+fn what_a_copy_that_was_given_up_left_is_removed_once() {
+    let mut all = vec![
+        backup("half", 1, "Incomplete", "Verified", "Missing"),
+        backup("cancelled", 2, "Cancelled", "Stored", "Missing"),
+        backup("runs", 3, "Replicating", "Stored", "Missing"),
+        backup("whole", 4, "Completed", "Verified", "Verified"),
+    ];
+    let round = run(json!({"last": 9}), &all, &[]);
+    assert_eq!(round.leftovers, BTreeSet::from(["far".to_owned()]));
+    // It says nothing of the copy that stands.
+    assert_eq!(fate(&round, "half").0, RetentionFate::Keep);
+    for backup in &mut all {
+        assert_eq!(tidied(backup, "near"), backup.status.as_ref().unwrap().copies, "{}", backup.name_any());
+        let copies = tidied(backup, "far");
+        backup.status.as_mut().unwrap().copies = copies;
+    }
+    assert!(run(json!({"last": 9}), &all, &[]).leftovers.is_empty());
+    let states: Vec<_> = all.iter().map(|backup| backup.status.as_ref().unwrap().copies[1].state).collect();
+    assert_eq!(states, [CopyState::Forgotten, CopyState::Forgotten, CopyState::Missing, CopyState::Verified]);
+}
+
+#[test]
+fn a_decision_that_turns_is_seen_where_something_stands() {
+    let mut dropped = backup("dropped", 1, "Completed", "Verified", "Forgotten");
+    dropped.status.as_mut().unwrap().retention =
+        serde_json::from_value(json!({"fate": "Drop", "reasons": ["past"]})).unwrap();
+    let all = [dropped, backup("new", 2, "Completed", "Verified", "Verified")];
+    let again = run(json!({"last": 1}), &all, &[]);
+    assert!(!again.turned(&all[0], "near"), "it is dropped as before");
+    let kept = run(json!({"last": 1}), &all, &["dropped"]);
+    assert!(kept.turned(&all[0], "near") && !kept.turned(&all[0], "far"));
+    assert!(!kept.turned(&all[1], "near"), "it was never to be dropped");
 }
 
 #[test]
@@ -135,6 +192,9 @@ fn a_backup_is_dropped_when_its_last_store_has_forgotten_it() {
     let (copies, record) = forgotten(&copies, record.as_ref(), "far", &far, now);
     let record = record.unwrap();
     assert_eq!((record.fate, record.dropped_at.as_ref().map(|at| at.0)), (RetentionFate::Dropped, Some(now)));
+    // Settled again, when it was not known whether the first time was written: why and when stay.
+    let later = at("2026-11-27T23:00:00Z");
+    assert_eq!(forgotten(&copies, Some(&record), "far", &far, later), (copies.clone(), Some(record.clone())));
     half.status.as_mut().unwrap().copies = copies;
     half.status.as_mut().unwrap().retention = Some(record);
     let done = run(json!({"last": 1}), &[half, all[1].clone()], &[]);

@@ -1,10 +1,12 @@
 //! Copies of a backup: made in further stores from the first one, and read back.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
-use zhengyun_crds::recovery::{StoredCopy, SystemBackup};
-use zhengyun_domain::recovery::backup::{Work, patience};
-use zhengyun_domain::recovery::run::Fault;
+use zhengyun_crds::recovery::{CopyState, StoredCopy, SystemBackup};
+use zhengyun_domain::recovery::backup::{Work, patience, stored};
+use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
 use super::Context;
 use super::prepare::plan_of;
@@ -32,11 +34,43 @@ pub(super) fn runs(backup: &SystemBackup) -> Result<Vec<RunId>, ReconcileError> 
     std::iter::once(Work::Capture).chain(stores.flat_map(of_store)).map(|work| run_of(backup, &work)).collect()
 }
 
+/// What processes may have come to that is not told yet.
+pub(super) fn unsettled(backup: &SystemBackup) -> Vec<Work> {
+    let open = |copy: &&StoredCopy| copy.state == CopyState::Missing && copy.failure.is_none();
+    let works = copies(backup).iter().enumerate().filter(|(_, copy)| open(copy)).map(|(at, copy)| match at {
+        0 => Work::Capture,
+        _ => Work::Replicate(copy.store.clone()),
+    });
+    works.collect()
+}
+
+/// Stores with a copy to be read back that cannot be reached, if there is more than one: the others come first then.
+pub(super) async fn away(
+    context: &Context,
+    recovery: &Recovery,
+    backup: &SystemBackup,
+) -> Result<BTreeSet<String>, ReconcileError> {
+    let stored = stored(copies(backup));
+    let mut away = BTreeSet::new();
+    for store in stored.iter().filter(|_| stored.len() > 1) {
+        let work = Work::Verify((*store).to_owned());
+        let is_away = match recovery.observe(&run_of(backup, &work)?).await? {
+            Sighting::Running { .. } | Sighting::Done(_) => false,
+            Sighting::Failed(fault) if fault.transient && fault.order() == Order::StartLater => true,
+            _ => repository(context, recovery, backup, store).await?.is_err(),
+        };
+        if is_away {
+            away.insert((*store).to_owned());
+        }
+    }
+    Ok(away)
+}
+
 pub(super) fn copies(backup: &SystemBackup) -> &[StoredCopy] {
     backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default()
 }
 
-/// Whether a further store was waited for long enough.
+/// Whether a store was waited for long enough.
 pub(super) fn is_overdue(context: &Context, backup: &SystemBackup) -> bool {
     let (Some(plan), Some(captured)) =
         (plan_of(context, backup), backup.status.as_ref().and_then(|status| status.captured_at.as_ref()))
@@ -98,10 +132,10 @@ pub(super) async fn task(
         Ok(task) => task,
         Err(message) => return Ok(Err(Refusal::Waits(message))),
     };
+    if let Err(message) = at.trust(context, &mut task).await? {
+        return Ok(Err(Refusal::Waits(message)));
+    }
     if command == "verify" {
-        if let Err(message) = at.trust(context, &mut task).await? {
-            return Ok(Err(Refusal::Waits(message)));
-        }
         return Ok(snapshot(backup, store).map(|snapshot| {
             task.option("--backup", snapshot);
             task

@@ -1,6 +1,7 @@
 //! What a backup reads and where it goes, from the plan as it stands; and what keeps it from that.
 
 use kube::ResourceExt;
+use serde::Deserialize;
 use serde_json::Value;
 use zhengyun_crds::recovery::{BackupTrigger, SourceOrigin, SystemBackup};
 use zhengyun_crds::{Reason, RecoveryPlan};
@@ -138,21 +139,65 @@ fn judged(findings: &[Finding]) -> Refusal {
     Refusal::Final(Fault { reason: reason.unwrap_or_default().to_owned(), message: text, ..Fault::default() })
 }
 
-/// Remembers the head of a chain, outside the repository. It never goes back.
+/// What a process says of the chain that it wrote.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Head {
+    /// The head now.
+    pub(crate) chain: Value,
+    /// The known head that it held the chain against before it wrote.
+    #[serde(default)]
+    held_against: Option<Value>,
+}
+
+impl Head {
+    /// Whether it is known to continue the chain that is known: a counter that is higher proves nothing, for whoever puts an old copy
+    /// of a repository in place gets a higher one soon.
+    fn continues(&self, known: &Value) -> bool {
+        let counter = |chain: &Value| chain.get("counter").and_then(Value::as_u64);
+        counter(&self.chain) > counter(known) && (known.is_null() || self.held_against.as_ref() == Some(known))
+    }
+}
+
+/// Remembers the head of a chain, outside the repository. It never goes back, and none is replaced by one that does not continue it.
+///
+/// Of two processes that were started with the same head, the later one's is left out. The next one is held against the earlier
+/// one's, and brings it up to date.
 pub(crate) async fn remember_head(
     context: &Context,
     store: &str,
     department: &str,
-    chain: &Value,
+    head: &Head,
 ) -> Result<(), ReconcileError> {
     let Some(mut known) = keys::repository(context, store, department).await? else {
         return Err(ReconcileError::Transient(format!("nothing is known of the repository in store {store}")));
     };
-    let counter = |chain: &Value| chain.get("counter").and_then(Value::as_u64);
     let before: Value = serde_json::from_str(&known.known_head).unwrap_or(Value::Null);
-    if counter(chain) > counter(&before) {
-        known.known_head = chain.to_string();
+    if head.continues(&before) {
+        known.known_head = head.chain.to_string();
         keys::remember(context, store, department, &known).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::Head;
+
+    #[test]
+    fn a_known_head_is_replaced_only_by_one_that_was_held_against_it() {
+        let head = |counter: u64, name: &str| json!({ "counter": counter, "head": name, "signer": "s" });
+        let said = |chain: &Value, against: Option<&Value>| -> Head {
+            serde_json::from_value(json!({ "chain": chain, "heldAgainst": against })).unwrap()
+        };
+        let (known, next, other) = (head(60, "a"), head(61, "b"), head(59, "c"));
+        assert!(said(&next, Some(&known)).continues(&known));
+        assert!(!said(&next, Some(&other)).continues(&known), "held against what is not known any more");
+        assert!(!said(&next, Some(&head(60, "x"))).continues(&known), "another link of the same number");
+        assert!(!said(&next, None).continues(&known), "held against nothing");
+        assert!(!said(&known, Some(&known)).continues(&known), "the same again");
+        assert!(said(&next, None).continues(&Value::Null), "nothing was known");
+    }
 }

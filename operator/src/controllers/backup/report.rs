@@ -12,7 +12,10 @@ use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
 use zhengyun_domain::digest;
 use zhengyun_domain::recovery::backup::Work;
+pub(super) use zhengyun_domain::recovery::retention::covered;
 use zhengyun_domain::recovery::run::{Fault, Sighting, Standing};
+
+use super::prepare::Head;
 
 /// Reason of the worker's verdict on a repository with damage.
 const NOT_INTACT: &str = "NotIntact";
@@ -30,7 +33,8 @@ pub(super) struct Sealed {
     uploaded: u64,
     captured_at: String,
     sources: Vec<Source>,
-    pub(super) chain: Value,
+    #[serde(flatten)]
+    pub(super) head: Head,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,20 +144,15 @@ pub(super) fn seal(status: &mut SystemBackupStatus, sealed: &Sealed) {
         copy.snapshot = Some(sealed.snapshot.clone());
         copy.bytes_added = count(sealed.uploaded);
     }
-    let text = |key: &str| sealed.chain.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| sealed.head.chain.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     status.manifest = Some(ManifestRecord {
         root: sealed.root.clone(),
-        counter: sealed.chain.get("counter").and_then(Value::as_i64).unwrap_or_default(),
+        counter: sealed.head.chain.get("counter").and_then(Value::as_i64).unwrap_or_default(),
         head: text("head"),
         algorithm: SignatureAlgorithm::Ed25519Sha256,
         key: digest::of(&text("signer")),
     });
     status.summary = format!("{} items, {} bytes, {} stored", sealed.items, sealed.bytes, sealed.uploaded);
-}
-
-/// Whether everything that should be covered is. A source that nothing is known of does not count as covered.
-pub(super) fn covered(status: &SystemBackupStatus) -> bool {
-    !status.sources.is_empty() && status.sources.iter().all(|source| source.uncovered.is_empty())
 }
 
 /// The report of the worker about a copy.
@@ -162,7 +161,8 @@ pub(super) fn covered(status: &SystemBackupStatus) -> bool {
 pub(super) struct Copied {
     snapshot: String,
     uploaded: u64,
-    pub(super) chain: Value,
+    #[serde(flatten)]
+    pub(super) head: Head,
 }
 
 pub(super) fn copied(report: &Value) -> Result<Copied, String> {
@@ -178,7 +178,7 @@ pub(super) fn replicate(status: &mut SystemBackupStatus, store: &str, copied: &C
     }
 }
 
-/// Writes why a further store has no good copy: it is not tried any more.
+/// Writes why a store has no good copy: it is not tried any more.
 pub(super) fn give_up(status: &mut SystemBackupStatus, store: &str, fault: &Fault, now: Timestamp) {
     if let Some(copy) = status.copies.iter_mut().find(|copy| copy.store == store) {
         copy.failure = Some(cut(format!("{}: {}", fault.reason, fault.message), 1000));
@@ -202,7 +202,7 @@ pub(super) fn verified(status: &mut SystemBackupStatus, store: &str, now: Timest
 }
 
 /// The conditions of one that ended tell of every copy.
-fn close(status: &mut SystemBackupStatus, now: Timestamp) {
+pub(super) fn close(status: &mut SystemBackupStatus, now: Timestamp) {
     if status.phase.is_some_and(BackupPhase::is_terminal) {
         status.conditions = ended(status, &status.conditions, now);
     }
@@ -272,11 +272,6 @@ pub(super) fn moved(
             subject: String::new(),
             message: cut(fault.message.clone(), 2000),
         });
-        // A further copy's damage ends no run.
-        let damaged = |copy: &&mut StoredCopy| copy.state == CopyState::Stored && fault.reason == NOT_INTACT;
-        if let Some(copy) = status.copies.first_mut().filter(damaged) {
-            copy.state = CopyState::Damaged;
-        }
     }
     if phase.is_terminal() && status.finished_at.is_none() {
         status.finished_at = Some(Time(now));
@@ -329,11 +324,12 @@ fn ended(
             );
         }
         Some(BackupPhase::Cancelled) => {
-            set.no(
-                C::Ready,
-                Reason::Cancelled,
-                "cancelled; what its worker stored until then is part of no backup and is removed",
-            );
+            let message = if status.copies.iter().any(|copy| copy.snapshot.is_some()) {
+                "cancelled when its data was stored already; it is kept until a newer backup is verified"
+            } else {
+                "cancelled; what its worker stored until then is part of no backup and is removed"
+            };
+            set.no(C::Ready, Reason::Cancelled, message);
         }
         _ => {
             set.no(C::Ready, Reason::RunFailed, failure);

@@ -25,6 +25,9 @@ pub(super) async fn task(
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
+    if let Err(message) = repository.trust(context, &mut task).await? {
+        return Ok(Err(message));
+    }
     task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
     task.kept("--state-dir", "journal");
     // The same run and attempt each time: that is how the worker goes on where a killed one stopped.

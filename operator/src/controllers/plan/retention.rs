@@ -2,6 +2,9 @@
 //!
 //! The decision is the domain's. Here a process of the worker is started for each store in which something is to go; what it reports
 //! is written down before it is taken away, so that a crash in between repeats both.
+//!
+//! What a process was to forget may be signed away although it came to no end. Until the chain was asked, no backup that it was to
+//! forget is said to be kept, whatever was decided meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,11 +20,11 @@ use zhengyun_crds::recovery::{
 };
 use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::ConditionSet;
-use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, gone, round};
+use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, gone, round, stands_in, tidied};
 use zhengyun_domain::recovery::run::Sighting;
 
 use super::{Context, department_of};
-use crate::controllers::backup::{phase, remember_head};
+use crate::controllers::backup::{Head, phase, remember_head};
 use crate::controllers::recovery::order::Repository;
 use crate::controllers::recovery::{Recovery, WORKER, keys, run_id};
 use crate::executor::{RunId, Task};
@@ -49,9 +52,19 @@ pub(super) struct Standing {
 #[serde(rename_all = "camelCase")]
 struct Report {
     at: Timestamp,
+    /// Everything that the chain says is forgotten.
     forgotten: BTreeSet<String>,
     kept_runs: BTreeSet<String>,
-    chain: Value,
+    /// What was signed could not be carried out.
+    unfinished: Option<Unfinished>,
+    #[serde(flatten)]
+    head: Head,
+}
+
+#[derive(Debug, Deserialize)]
+struct Unfinished {
+    reason: String,
+    message: String,
 }
 
 /// Applies retention to the backups of a plan.
@@ -81,9 +94,15 @@ pub(super) async fn apply(
     if standing.again.is_some() {
         return Ok(standing);
     }
+    let open: Vec<&str> = seen
+        .iter()
+        .filter(|(_, _, sighting)| !matches!(sighting, Sighting::Absent))
+        .map(|(store, ..)| store.as_str())
+        .collect();
     // What is to be dropped says so before it is.
     for backup in backups {
         if let Some(record) = round.records.get(&backup.name_any())
+            && !open.iter().any(|store| round.turned(backup, store))
             && !tell(context, backup, record).await?
         {
             standing.again = Some(LOOK);
@@ -93,7 +112,7 @@ pub(super) async fn apply(
         return Ok(standing);
     }
     for (store, run, sighting) in &seen {
-        at_store(context, recovery, plan, (store, run, sighting), &round, &mut standing).await?;
+        at_store(context, recovery, (plan, backups), (store, run, sighting), &round, &mut standing).await?;
     }
     for backup in backups.iter().filter(|backup| round.expired.contains(&backup.name_any())) {
         expire(context, backup).await?;
@@ -122,21 +141,27 @@ fn in_use(context: &Context, plan: &RecoveryPlan) -> BTreeSet<String> {
 async fn at_store(
     context: &Context,
     recovery: &Recovery,
-    plan: &RecoveryPlan,
+    (plan, backups): (&RecoveryPlan, &[Arc<SystemBackup>]),
     (store, run, sighting): (&str, &RunId, &Sighting),
     round: &Round,
     standing: &mut Standing,
 ) -> Result<(), ReconcileError> {
     let wanted = round.stores().contains(store);
+    // Of a process that came to no end nobody knows what it had signed: the next one asks the chain.
+    let ended = matches!(sighting, Sighting::Failed(_) | Sighting::Lost);
+    let unknown = ended && backups.iter().any(|backup| stands_in(backup, store));
     match sighting {
         Sighting::Running { .. } => {
             if sighting.hangs() {
                 recovery.kill(run).await?;
+            } else if backups.iter().any(|backup| round.turned(backup, store)) {
+                // What is to be kept after all may not be signed away yet.
+                recovery.cancel(run).await?;
             }
             standing.again = Some(LOOK);
             return Ok(());
         }
-        Sighting::Failed(_) if !wanted => return recovery.remove(run).await,
+        Sighting::Failed(_) | Sighting::Lost if !wanted && !unknown => return recovery.remove(run).await,
         Sighting::Failed(fault) => {
             standing.complaints.push(format!("store {store}: {}", fault.message));
             if fault.seconds_ago < REST_SECONDS {
@@ -149,7 +174,8 @@ async fn at_store(
     // A backup that has begun holds the repository; when it ends, this is looked at again.
     let under_way = running(context, plan);
     let began = |backup: &SystemBackup| backup.status.as_ref().is_some_and(|status| status.attempt > 0);
-    if !wanted || under_way.iter().any(|backup| backup.spec.plan == plan.name_any() && began(backup)) {
+    let is_held = under_way.iter().any(|backup| backup.spec.plan == plan.name_any() && began(backup));
+    if !(wanted || unknown) || is_held {
         return Ok(());
     }
     match task(context, recovery, plan, store, round, &under_way).await? {
@@ -158,7 +184,10 @@ async fn at_store(
             standing.again = Some(LOOK);
         }
         Err(message) => {
-            standing.complaints.push(format!("store {store}: {message}"));
+            // A store that is away is told elsewhere; what a given-up copy left there can wait.
+            if unknown || round.forget.contains_key(store) {
+                standing.complaints.push(format!("store {store}: {message}"));
+            }
             standing.again = Some(Duration::from_secs(REST_SECONDS));
         }
     }
@@ -189,6 +218,10 @@ async fn task(
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
+    // Nothing is forgotten in an old copy of the repository: what is dropped by the records may be all that it has.
+    if let Err(message) = repository.trust(context, &mut task).await? {
+        return Ok(Err(message));
+    }
     task.secret("--signing-key-file", "signing-key", keys::signing(context).await?);
     task.option("--run", format!("retention-{}", plan.uid().unwrap_or_default()));
     task.option("--lease-wait", LEASE_WAIT_SECONDS.to_string());
@@ -207,7 +240,12 @@ async fn settle(context: &Context, plan: &RecoveryPlan, store: &str, report: &Va
     let report: Report = serde_json::from_value(report.clone())
         .map_err(|e| ReconcileError::Transient(format!("the report of the worker cannot be read: {e}")))?;
     let namespace = plan.namespace().unwrap_or_default();
-    remember_head(context, store, department_of(&namespace), &report.chain).await?;
+    remember_head(context, store, department_of(&namespace), &report.head).await?;
+    if let Some(unfinished) = &report.unfinished {
+        let note =
+            format!("store {store}: what was dropped is signed away, its room is freed later: {}", unfinished.message);
+        context.events.warn(plan, "Retention", &unfinished.reason, &note);
+    }
     let api: Api<SystemBackup> = context.namespaced(&namespace);
     let uid = plan.uid().unwrap_or_default();
     let of_plan = context.watches.backups.matching(|backup| backup.spec.plan_uid == uid);
@@ -216,11 +254,13 @@ async fn settle(context: &Context, plan: &RecoveryPlan, store: &str, report: &Va
         // Read anew: it is written at once.
         let Some(backup) = api.get_opt(&known.name_any()).await? else { continue };
         let Some(before) = backup.status.clone() else { continue };
-        let (copies, mut record) = forgotten(&before.copies, before.retention.as_ref(), store, &report.forgotten, now);
         let ended = before.finished_at.as_ref().is_some_and(|at| at.0 <= report.at);
-        let tidied = !report.kept_runs.contains(&backup.uid().unwrap_or_default());
+        let kept = report.kept_runs.contains(&backup.uid().unwrap_or_default());
+        let is_tidy = ended && !kept && report.unfinished.is_none();
+        let copies = if is_tidy { tidied(&backup, store) } else { before.copies.clone() };
+        let (copies, mut record) = forgotten(&copies, before.retention.as_ref(), store, &report.forgotten, now);
         let first = copies.first().is_some_and(|copy| copy.store == store && copy.snapshot.is_none());
-        if let Some(left) = record.as_ref().filter(|r| r.fate == RetentionFate::Drop && first && ended && tidied) {
+        if let Some(left) = record.as_ref().filter(|r| r.fate == RetentionFate::Drop && first && is_tidy) {
             record = Some(gone(left, now));
         }
         let after = SystemBackupStatus { copies, retention: record, ..before.clone() };

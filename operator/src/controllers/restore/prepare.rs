@@ -6,16 +6,17 @@
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{
-    BackupPhase, CopyState, ExistingPolicy, GrantItemSource, RestoreMode, SourceOrigin, SystemBackup,
+    BackupPhase, CopyState, ExistingPolicy, GrantItemSource, RestoreMode, SourceOrigin, StoredCopy, SystemBackup,
     SystemBackupStatus, SystemRestore,
 };
 
 use super::Context;
 use crate::controllers::department_of;
 use crate::controllers::recovery::database::{self, Database};
+use crate::controllers::recovery::home::Home;
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
-use crate::controllers::recovery::{RESTORER, Recovery};
+use crate::controllers::recovery::{self, RESTORER, Recovery};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 use crate::site::driver::Access;
@@ -65,13 +66,26 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
     let status = backup.status.clone().unwrap_or_default();
     match status.phase {
         Some(BackupPhase::Completed | BackupPhase::Incomplete) => {}
+        // It was ended by hand when one of its copies was proved already.
+        Some(phase) if phase.is_terminal() && status.copies.iter().any(is_proved) => {}
         Some(phase) if phase.is_terminal() => {
             let message = format!("/spec/backup: {} is {phase}: there is nothing to restore", spec.backup);
             return Err(refused(Reason::BackupNotFound, message));
         }
         _ => return Err(Refusal::Waits(format!("backup {} has not come to its end yet", spec.backup))),
     }
-    let (store, snapshot) = copy(spec.store.as_deref(), &spec.backup, &status)?;
+    let stands = |store: &str| {
+        let backend = reach::backend_of(context, store);
+        match backend.and_then(|backend| Home::of(recovery::of(context)?, &backend).ok()) {
+            Some(Home::Folder(folder)) => folder.join(&department).is_dir(),
+            // Whoever opens it says so if it is gone.
+            Some(Home::Bucket(_)) => true,
+            None => false,
+        }
+    };
+    // A run that began goes on where it began, as long as that stands.
+    let begun = restore.status.as_ref().and_then(|status| status.store.as_deref());
+    let (store, snapshot) = copy(spec.store.as_deref(), begun, &stands, &spec.backup, &status)?;
     let source = source(&spec.sources, &status)?;
     let target = target(context, restore, &backup, &source)?;
     let Some(backend) = reach::backend_of(context, &store) else {
@@ -94,12 +108,26 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
     })
 }
 
-/// The copy that is read: one that was verified.
-fn copy(wanted: Option<&str>, backup: &str, status: &SystemBackupStatus) -> Result<(String, String), Refusal> {
-    let verified = status.copies.iter().find(|copy| {
-        copy.state == CopyState::Verified && copy.snapshot.is_some() && wanted.is_none_or(|wanted| wanted == copy.store)
-    });
-    verified.and_then(|copy| Some((copy.store.clone(), copy.snapshot.clone()?))).ok_or_else(|| {
+fn is_proved(copy: &StoredCopy) -> bool {
+    copy.state == CopyState::Verified && copy.snapshot.is_some()
+}
+
+/// The copy that is read: one that was verified, and if none is named one whose repository stands.
+fn copy(
+    wanted: Option<&str>,
+    begun: Option<&str>,
+    stands: &dyn Fn(&str) -> bool,
+    backup: &str,
+    status: &SystemBackupStatus,
+) -> Result<(String, String), Refusal> {
+    let proved = || {
+        let named = move |copy: &&StoredCopy| wanted.is_none_or(|wanted| wanted == copy.store);
+        status.copies.iter().filter(|copy| is_proved(copy)).filter(named)
+    };
+    let standing = || proved().filter(|copy| stands(&copy.store));
+    let chosen = standing().find(|copy| begun == Some(copy.store.as_str()));
+    let chosen = chosen.or_else(|| standing().next()).or_else(|| proved().next());
+    chosen.and_then(|copy| Some((copy.store.clone(), copy.snapshot.clone()?))).ok_or_else(|| {
         let states: Vec<String> = status.copies.iter().map(|c| format!("{} is {}", c.store, c.state)).collect();
         let message = format!(
             "/spec/store: no copy of {backup}{} was read back and compared ({}): choose another store or backup",
@@ -246,4 +274,31 @@ pub(super) async fn task(
         return Ok(Err(message));
     }
     Ok(Ok(task))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use zhengyun_crds::recovery::SystemBackupStatus;
+
+    use super::copy;
+
+    #[test]
+    fn the_copy_that_is_read_is_one_that_stands() {
+        let state = |store: &str, state: &str| json!({"store": store, "state": state, "snapshot": format!("in-{store}"), "bytesAdded": 1});
+        let status: SystemBackupStatus = serde_json::from_value(json!({
+            "phase": "Completed", "copies": [state("a", "Verified"), state("b", "Verified"), state("c", "Stored")]
+        }))
+        .unwrap();
+        let chosen = |wanted: Option<&str>, begun: Option<&str>, standing: &[&str]| {
+            copy(wanted, begun, &|store| standing.contains(&store), "x", &status).ok().map(|(store, _)| store)
+        };
+        assert_eq!(chosen(None, None, &["a", "b", "c"]).as_deref(), Some("a"));
+        assert_eq!(chosen(None, None, &["b", "c"]).as_deref(), Some("b"), "the first store is gone");
+        assert_eq!(chosen(None, Some("b"), &["a", "b"]).as_deref(), Some("b"), "it goes on where it began");
+        assert_eq!(chosen(None, Some("b"), &["a"]).as_deref(), Some("a"));
+        // Whoever names a store gets that one or none.
+        assert_eq!(chosen(Some("a"), None, &["b"]).as_deref(), Some("a"));
+        assert_eq!(chosen(Some("c"), None, &["c"]), None, "it was not proved");
+    }
 }

@@ -31,19 +31,32 @@ fn name(repository: &str) -> String {
     format!("{}/{repository}.json", below())
 }
 
-/// Writes the head of a chain into another store. An older one is replaced, a newer one stays.
+/// Writes the head of a chain into another store. An older one is replaced if the chain continues it, a newer one stays.
+///
+/// # Errors
+/// When the chain does not hold what is remembered: that is what the head is remembered for, so it stays.
 pub fn remember(store: &Store, key: &SigningKey, chain: &Chain) -> Result<()> {
     let repository = chain.repository()?;
     let head = chain.known_head();
     // What cannot be read is written anew.
-    if let Ok(Some((before, _))) = read(store, repository)
-        && before.head.counter >= head.counter
-    {
-        return Ok(());
+    if let Ok(Some((before, _))) = read(store, repository) {
+        if before.head.counter > head.counter {
+            return Ok(());
+        }
+        chain.continues(&before.head)?;
     }
     let body = Remembered { repository: repository.to_owned(), head, at: jiff::Timestamp::now().to_string() };
     let text = serde_json::to_string(&body).map_err(|e| WorkerError::engine("writing a head", e))?;
     store.put(&name(repository), signed::seal(FORMAT, key, &text)?.into(), Put::Replace).map(drop)
+}
+
+/// Fails if a chain does not hold what a store remembers of it; what cannot be read does not count, and is found by verification.
+pub fn agrees(store: &Store, chain: &Chain) -> Result<()> {
+    match read(store, chain.repository()?) {
+        Ok(Some((remembered, _))) => chain.continues(&remembered.head),
+        Ok(None) | Err(WorkerError::Evidence { .. }) => Ok(()),
+        Err(other) => Err(other),
+    }
 }
 
 /// Passes on what one store remembers of third ones to another.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::manifest::{self, Items, Sum};
-use super::open::{KeyArgs, existing};
+use super::open::{KeyArgs, TrustArgs, existing};
 use crate::control::Control;
 use crate::engine::backend::Access;
 use crate::engine::{Engine, Entry, Label, Snapshot};
@@ -35,6 +35,9 @@ pub struct BackupArgs {
     /// Which key.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// What is known: an old copy of the repository is not written on.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// File with the control plane's Ed25519 key as PKCS#8 in PEM; it signs the manifest.
     #[arg(long, env = "ZHENGYUN_SIGNING_KEY_FILE", value_name = "FILE")]
     pub signing_key_file: PathBuf,
@@ -76,6 +79,9 @@ pub struct BackupReport {
     sources: Vec<SourceRecord>,
     /// To be kept elsewhere: with it an old copy of this repository shows.
     chain: KnownHead,
+    /// The head that was known before, if one was given: the chain continues it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_against: Option<KnownHead>,
 }
 
 struct Backup<'a> {
@@ -106,12 +112,13 @@ pub fn backup(args: &BackupArgs, runtime: &Handle, control: &Control) -> Result<
     };
     // The key is tried before the lease is taken: a wrong one writes nothing at all.
     args.keys.open(&store, Access::Read, control)?;
-    let mut chain = Chain::read(&store, Some(&signing.public()))?;
+    // So is the chain: an old copy of the repository gets no lease either.
+    let mut chain = args.trust.own(&store, &signing.public())?;
     let claim = Claim::new(run.clone(), args.attempt, Duration::from_secs(args.lease_wait));
     let lease = Lease::take(&store, &claim, chain.epoch())?;
     // Somebody may have appended between reading and taking.
     if lease.inherited || chain.last().is_some() {
-        chain = Chain::read(&store, Some(&signing.public()))?;
+        chain = args.trust.own(&store, &signing.public())?;
     }
     match under_lease(args, store, &signing, chain, run, &lease, runtime, control) {
         Ok(report) => lease.release(true).map(|()| report),
@@ -155,7 +162,8 @@ fn under_lease(
     let (control, fence) = (control.clone(), lease.fence());
     let sources = args.sources.names();
     let mut work = Backup { engine: &mut engine, journal, label, control, bounds, store, fence, sources };
-    let report = work.run(args, signing, &mut chain, runtime)?;
+    let mut report = work.run(args, signing, &mut chain, runtime)?;
+    report.held_against = args.trust.known_head()?;
     work.forget_batches()?;
     work.journal.finish()?;
     Ok(report)
@@ -376,6 +384,7 @@ impl Backup<'_> {
             captured_at: s.captured_at.clone(),
             sources,
             chain: chain.known_head(),
+            held_against: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `forget`: takes backups out of a repository, and what unfinished runs left in it.
 //!
 //! First the signed link that says so, then the snapshots: what is missing without such a link was taken away by somebody else, and
-//! what still stands after one is removed by the next run.
+//! what still stands after one is removed by the next run. Once it is signed the report says so, whatever comes after: whoever
+//! asked must not go on counting on what is forgotten.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +45,7 @@ pub struct ForgetArgs {
 pub struct ForgetReport {
     /// When the repository was looked through.
     at: String,
-    /// Snapshots that are forgotten now, of those that were asked for.
+    /// Snapshots of backups that are forgotten: those that were asked for, and those of earlier runs.
     forgotten: Vec<String>,
     /// Snapshots that unfinished runs left and that are gone.
     leftovers: Vec<String>,
@@ -52,8 +53,22 @@ pub struct ForgetReport {
     kept_runs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pruned: Option<Pruned>,
+    /// What kept the rest from being done after it was signed; the next run does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished: Option<Unfinished>,
     /// To be kept elsewhere: with it an old copy of this repository shows.
     chain: KnownHead,
+    /// The head that was known before, if one was given: the chain continues it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_against: Option<KnownHead>,
+}
+
+/// What kept a run from its end.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unfinished {
+    reason: &'static str,
+    message: String,
 }
 
 /// Forgets backups.
@@ -64,19 +79,45 @@ pub fn forget(args: &ForgetArgs, runtime: &Handle, control: &Control) -> Result<
     writing(&args.write, runtime, control, |ours| {
         control.enter("forgetting");
         let at = jiff::Timestamp::now().to_string();
+        ours.in_force(&args.snapshots)?;
+        control.check()?;
         sign_away(ours, &args.snapshots)?;
-        let leftovers = if args.leftovers { leftovers(ours, &args.keep_runs)? } else { Vec::new() };
-        remove(ours, &leftovers)?;
-        let pruned = if args.prune { Some(pruned(ours, args.keep, control)?) } else { None };
+        let (tidied, unfinished) = match tidy(ours, args, control) {
+            Ok(tidied) => (tidied, None),
+            // Nothing was signed that somebody waits for.
+            Err(error) if args.snapshots.is_empty() => return Err(error),
+            Err(error) => {
+                let error = control.explain(error);
+                control.note(format!("what was named is forgotten, the rest is left to the next run: {error}"));
+                ours.settled = false;
+                (Tidied::default(), Some(Unfinished { reason: error.reason(), message: error.to_string() }))
+            }
+        };
         Ok(ForgetReport {
             at,
-            forgotten: args.snapshots.clone(),
-            leftovers,
+            forgotten: ours.chain.forgotten().into_iter().map(str::to_owned).collect(),
+            leftovers: tidied.leftovers,
             kept_runs: args.keep_runs.clone(),
-            pruned,
+            pruned: tidied.pruned,
+            unfinished,
             chain: ours.chain.known_head(),
+            held_against: ours.held_against.clone(),
         })
     })
+}
+
+#[derive(Debug, Default)]
+struct Tidied {
+    leftovers: Vec<String>,
+    pruned: Option<Pruned>,
+}
+
+/// Removes what is forgotten, and what else was asked for.
+fn tidy(ours: &mut Ours, args: &ForgetArgs, control: &Control) -> Result<Tidied> {
+    let leftovers = if args.leftovers { leftovers(ours, &args.keep_runs)? } else { Vec::new() };
+    remove(ours, &leftovers)?;
+    let pruned = if args.prune { Some(pruned(ours, args.keep, control)?) } else { None };
+    Ok(Tidied { leftovers, pruned })
 }
 
 /// Signs that backups are forgotten.

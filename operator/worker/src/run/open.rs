@@ -93,11 +93,36 @@ fn changed(store: &Store) -> Option<WorkerError> {
 impl TrustArgs {
     /// Reads the chain and holds it against what is known from elsewhere.
     pub fn chain(&self, store: &Store) -> Result<Chain> {
-        let key = self.public_key_file.as_ref().map(|file| PublicKey::read("--public-key-file", file)).transpose()?;
-        let chain = Chain::read(store, key.as_ref())?;
-        if let Some(file) = &self.known_head_file {
-            let text = read_secret("--known-head-file", file)?;
-            chain.continues(&KnownHead::parse("--known-head-file", file, &text)?)?;
+        self.signed_by(store, self.signer()?.as_ref())
+    }
+
+    /// The same for whoever continues the chain: it must be signed with that key, and an old copy is not written on.
+    pub fn own(&self, store: &Store, signing: &PublicKey) -> Result<Chain> {
+        if self.signer()?.is_some_and(|known| known != *signing) {
+            return Err(WorkerError::input(
+                "--public-key-file",
+                "is not the public half of --signing-key-file",
+                "give the key that signed the repository, or leave --public-key-file out",
+            ));
+        }
+        self.signed_by(store, Some(signing))
+    }
+
+    /// The head that is known from elsewhere, if one is given.
+    pub fn known_head(&self) -> Result<Option<KnownHead>> {
+        let Some(file) = &self.known_head_file else { return Ok(None) };
+        let text = read_secret("--known-head-file", file)?;
+        KnownHead::parse("--known-head-file", file, &text).map(Some)
+    }
+
+    fn signer(&self) -> Result<Option<PublicKey>> {
+        self.public_key_file.as_ref().map(|file| PublicKey::read("--public-key-file", file)).transpose()
+    }
+
+    fn signed_by(&self, store: &Store, key: Option<&PublicKey>) -> Result<Chain> {
+        let chain = Chain::read(store, key)?;
+        if let Some(known) = self.known_head()? {
+            chain.continues(&known)?;
         }
         for peer in &self.peers {
             heads::check(&store.beside(peer)?, &chain)?;

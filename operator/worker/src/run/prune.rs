@@ -61,6 +61,9 @@ pub struct PruneReport {
     #[serde(flatten)]
     pruned: Pruned,
     chain: KnownHead,
+    /// The head that was known before, if one was given: the chain continues it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_against: Option<KnownHead>,
 }
 
 /// What is about to be written and deleted.
@@ -79,7 +82,7 @@ fn note_name() -> String {
 pub fn prune(args: &PruneArgs, runtime: &Handle, control: &Control) -> Result<PruneReport> {
     writing(&args.write, runtime, control, |ours| {
         let pruned = pruned(ours, args.keep, control)?;
-        Ok(PruneReport { pruned, chain: ours.chain.known_head() })
+        Ok(PruneReport { pruned, chain: ours.chain.known_head(), held_against: ours.held_against.clone() })
     })
 }
 
@@ -88,6 +91,7 @@ pub(super) fn pruned(ours: &mut Ours, keep: KeepArgs, control: &Control) -> Resu
     control.enter("pruning");
     // Of one that failed and gave the lease back in good order.
     settle(&ours.store, &ours.chain, &ours.fence)?;
+    ours.in_force(&[])?;
     let pruning = ours.engine.prune(Duration::from_secs(keep.keep_deleted_hours.saturating_mul(3600)))?;
     let held = pruning.held;
     let done = Pruned { packs: pruning.removed.0, bytes: pruning.removed.1, marked: pruning.marked };

@@ -3,6 +3,7 @@
 //! Packs are decrypted and encrypted anew, trees stay what they are: the manifest is in the tree, so the same root proves it. The copy is
 //! read back before it is signed. Each of the two stores then remembers the head of the other's chain.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -21,8 +22,8 @@ use crate::evidence::chain::{BackupStatement, Chain, Event, KnownHead, Origin};
 use crate::evidence::heads;
 use crate::evidence::items::path_text;
 use crate::secret::read_secret;
-use crate::store::Store;
 use crate::store::open::StoreArgs;
+use crate::store::{Store, lease};
 
 /// Copy a backup to another repository.
 #[derive(Clone, Debug, clap::Args)]
@@ -71,28 +72,30 @@ pub struct ReplicateReport {
     uploaded: u64,
     /// To be kept elsewhere: with it an old copy of the repository with the copy shows.
     chain: KnownHead,
+    /// The head that was known before, if one was given: the chain continues it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_against: Option<KnownHead>,
 }
 
 /// Copies a backup.
 pub fn replicate(args: &ReplicateArgs, runtime: &Handle, control: &Control) -> Result<ReplicateReport> {
     writing(&args.write, runtime, control, |ours| {
-        let origin = Source::open(args, ours, runtime, control)?;
-        let statement = origin.backup(&args.backup)?;
-        let repository = origin.chain.repository()?.to_owned();
-        if repository == ours.chain.repository()? {
-            return Err(WorkerError::input("--from", "is the repository that is copied to", "name another one"));
-        }
-        let copied = match copied(ours, &statement, &repository) {
-            Some(copied) => copied,
-            None => copy(ours, &origin, statement, repository, control)?,
+        let store = Source::store(args, runtime)?;
+        // Others may write to where it comes from.
+        let read = || {
+            control.take_failure();
+            copied(args, ours, &store, control)
         };
+        let (copied, origin) = lease::steady(&store, read, |_| BTreeSet::new())?;
         control.enter("remembering");
-        heads::remember(&ours.store, &ours.signing, &origin.chain)?;
-        heads::remember(&origin.store, &ours.signing, &ours.chain)?;
-        let both = [origin.chain.repository()?, ours.chain.repository()?];
-        let signer = ours.chain.signer.text();
-        heads::pass_on(&origin.store, &ours.store, &both, &signer)?;
-        heads::pass_on(&ours.store, &origin.store, &both, &signer)?;
+        heads::remember(&ours.store, &ours.signing, &origin)?;
+        if let Err(error) = remembered_there(ours, &store, &origin) {
+            if matches!(error, WorkerError::Evidence { .. }) {
+                return Err(error);
+            }
+            // The copy stands and proves; the next one makes up for it.
+            control.note(format!("the repository that it comes from does not remember the copy's head: {error}"));
+        }
         Ok(ReplicateReport {
             snapshot: copied.snapshot,
             root: copied.root,
@@ -100,19 +103,45 @@ pub fn replicate(args: &ReplicateArgs, runtime: &Handle, control: &Control) -> R
             bytes: copied.bytes,
             uploaded: control.standing().uploaded,
             chain: ours.chain.known_head(),
+            held_against: ours.held_against.clone(),
         })
     })
 }
 
+/// Tells the repository where it comes from what the copy's chain is, and passes on what both know of others.
+fn remembered_there(ours: &Ours, store: &Store, origin: &Chain) -> Result<()> {
+    heads::remember(store, &ours.signing, &ours.chain)?;
+    let both = [origin.repository()?, ours.chain.repository()?];
+    let signer = ours.chain.signer.text();
+    heads::pass_on(store, &ours.store, &both, &signer)?;
+    heads::pass_on(&ours.store, store, &both, &signer)
+}
+
+/// One reading: the copy, and the chain that it comes from.
+fn copied(args: &ReplicateArgs, ours: &mut Ours, store: &Store, control: &Control) -> Result<(BackupStatement, Chain)> {
+    let origin = Source::open(args, ours, store, control)?;
+    // An old copy of either is noticed by the other before anything is copied.
+    heads::agrees(store, &ours.chain)?;
+    let statement = origin.backup(&args.backup)?;
+    let repository = origin.chain.repository()?.to_owned();
+    if repository == ours.chain.repository()? {
+        return Err(WorkerError::input("--from", "is the repository that is copied to", "name another one"));
+    }
+    let copied = match signed(ours, &statement, &repository) {
+        Some(copied) => copied,
+        None => copy(ours, &origin, statement, repository, control)?,
+    };
+    Ok((copied, origin.chain))
+}
+
 /// The repository that is copied from.
 struct Source {
-    store: Store,
     engine: Rustic,
     chain: Chain,
 }
 
 impl Source {
-    fn open(args: &ReplicateArgs, ours: &Ours, runtime: &Handle, control: &Control) -> Result<Self> {
+    fn store(args: &ReplicateArgs, runtime: &Handle) -> Result<Store> {
         let place = StoreArgs {
             store: args.from.clone(),
             s3_endpoint: args.from_s3_endpoint.clone(),
@@ -123,19 +152,28 @@ impl Source {
             crash_after_store_write: None,
             ..args.write.store.clone()
         };
-        let store = existing(&place, runtime)?;
+        existing(&place, runtime)
+    }
+
+    fn open(args: &ReplicateArgs, ours: &Ours, store: &Store, control: &Control) -> Result<Self> {
         let keys = match &args.from_escrow_file {
             Some(file) => KeyArgs { key_file: None, escrow_file: Some(file.clone()) },
             None => args.write.keys.clone(),
         };
-        let engine = keys.open(&store, Access::Read, control)?;
-        let chain = Chain::read(&store, Some(&ours.signing.public()))?;
+        let engine = keys.open(store, Access::Read, control)?;
+        let read = || -> Result<Chain> {
+            let chain = Chain::read(store, Some(&ours.signing.public()))?;
+            heads::agrees(&ours.store, &chain)?;
+            Ok(chain)
+        };
+        // What is remembered may have been passed on after the chain was read.
+        let chain = read().or_else(|_| read())?;
         if let Some(file) = &args.from_known_head_file {
             let known =
                 KnownHead::parse("--from-known-head-file", file, &read_secret("--from-known-head-file", file)?)?;
             chain.continues(&known)?;
         }
-        Ok(Self { store, engine, chain })
+        Ok(Self { engine, chain })
     }
 
     fn backup(&self, wanted: &str) -> Result<BackupStatement> {
@@ -145,7 +183,7 @@ impl Source {
 }
 
 /// The copy, if it was made and signed already.
-fn copied(ours: &Ours, wanted: &BackupStatement, repository: &str) -> Option<BackupStatement> {
+fn signed(ours: &Ours, wanted: &BackupStatement, repository: &str) -> Option<BackupStatement> {
     let is_it = |backup: &&BackupStatement| {
         let from = backup.origin.as_ref().map(|origin| (origin.repository.as_str(), origin.snapshot.as_str()));
         from == Some((repository, wanted.snapshot.as_str())) && backup.root == wanted.root

@@ -22,6 +22,7 @@ use crate::evidence::chain::{BackupStatement, Chain};
 use crate::evidence::items::{SourceKind, SourceRecord, path_text};
 use crate::source::DATA_DIR;
 use crate::store::Store;
+use crate::store::lease::Writer;
 use crate::store::open::StoreArgs;
 
 /// How many failures the report names; the file of outcomes names all.
@@ -347,7 +348,8 @@ fn pick(proved: &Proved, wanted: Option<&str>) -> Result<SourceRecord> {
 /// Reads every pack that will be used, and looks at the rest of the repository.
 fn prove(ready: &Ready<'_>, store: &Store, chain: &Chain) -> Result<Vec<Finding>> {
     let mut findings = own_objects(store, chain)?;
-    for step in [listed(ready.engine, chain), ready.engine.check_files(false)] {
+    let holder = Writer::of(store)?.holder;
+    for step in [listed(ready.engine, chain, holder.as_deref()), ready.engine.check_files(false)] {
         match step {
             Ok(more) => findings.extend(more),
             Err(error) => findings.push(as_finding(error)?),

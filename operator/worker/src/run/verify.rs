@@ -11,11 +11,12 @@ use super::manifest;
 use super::open::{KeyArgs, TrustArgs, existing, wrapped_name};
 use crate::control::Control;
 use crate::engine::backend::{Access, digest};
-use crate::engine::{Engine, Finding, Stored};
+use crate::engine::{Engine, Finding, Label, Stored};
 use crate::error::{Result, WorkerError};
 use crate::evidence::chain::{BackupStatement, Chain, Event, KnownHead};
 use crate::evidence::heads;
 use crate::evidence::items::{Item, ItemKind, path_text};
+use crate::store::lease::Writer;
 use crate::store::open::StoreArgs;
 use crate::store::{Store, lease};
 
@@ -52,15 +53,24 @@ pub struct VerifyReport {
 
 /// Verifies a repository. Findings are the caller's to judge; an error means that it could not be verified at all.
 pub fn verify(args: &VerifyArgs, runtime: &Handle, control: &Control) -> Result<VerifyReport> {
-    control.enter("opening");
     let store = existing(&args.store, runtime)?;
-    let engine = args.keys.open(&store, Access::Read, control)?;
-    let chain = args.trust.chain(&store)?;
+    let parts = |report: &VerifyReport| report.findings.iter().map(|finding| finding.part.clone()).collect();
+    lease::steady(&store, || verified(args, &store, control), parts)
+}
+
+/// One reading.
+fn verified(args: &VerifyArgs, store: &Store, control: &Control) -> Result<VerifyReport> {
+    control.enter("opening");
+    // Of a reading before.
+    control.take_failure();
+    let engine = args.keys.open(store, Access::Read, control)?;
+    let chain = args.trust.chain(store)?;
     let wanted = select(&chain, args.backup.as_deref())?;
     control.enter("reading");
     let mut findings = Vec::new();
-    collect(&mut findings, own_objects(&store, &chain))?;
-    collect(&mut findings, listed(&engine, &chain))?;
+    collect(&mut findings, own_objects(store, &chain))?;
+    let holder = Writer::of(store)?.holder;
+    collect(&mut findings, listed(&engine, &chain, holder.as_deref()))?;
     collect(&mut findings, engine.check_files(true))?;
     control.enter("verifying");
     let (mut intact, mut read) = (Vec::new(), Read::new());
@@ -132,8 +142,8 @@ pub(super) fn own_objects(store: &Store, chain: &Chain) -> Result<Vec<Finding>> 
     Ok(findings)
 }
 
-/// Index files and snapshots against the last link of the chain.
-pub(super) fn listed(engine: &dyn Engine, chain: &Chain) -> Result<Vec<Finding>> {
+/// Index files and snapshots against the last link of the chain. What the holder of the lease made, it may be about to sign.
+pub(super) fn listed(engine: &dyn Engine, chain: &Chain, holder: Option<&str>) -> Result<Vec<Finding>> {
     let Some(last) = chain.last() else { return Ok(Vec::new()) };
     let indexes: BTreeSet<String> = engine.indexes()?.into_iter().collect();
     let snapshots: BTreeSet<String> = engine.snapshot_names()?.into_iter().collect();
@@ -149,7 +159,8 @@ pub(super) fn listed(engine: &dyn Engine, chain: &Chain) -> Result<Vec<Finding>>
     let unsigned = snapshots.into_iter().filter(|id| !last.snapshots.contains(id) && !gone.contains(id.as_str()));
     for id in unsigned {
         // Batches of a run that can go on stand in no link.
-        if engine.snapshot(&id).is_ok_and(|s| s.label.is_none_or(|label| label.batch.is_none())) {
+        let at_work = |label: &Label| label.batch.is_some() || Some(label.run.as_str()) == holder;
+        if engine.snapshot(&id).is_ok_and(|s| !s.label.as_ref().is_some_and(at_work)) {
             let problem = "no link of the chain names it: a link was removed, or its run did not end".to_owned();
             findings.push(Finding { part: format!("snapshots/{id}"), problem, needed: false });
         }

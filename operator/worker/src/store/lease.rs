@@ -8,6 +8,8 @@
 //! An epoch is an object of its own, created only if it is not there: directories and S3 can both do that, and a directory
 //! cannot replace an object conditionally.
 
+mod writer;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::writer::{Writer, steady};
 use super::{OWN, Put, Store};
 use crate::error::{Result, WorkerError};
 use crate::secret::sha256_hex;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Place, assert_equal, hostile_tree, refused, report, succeeded, worker};
+use crate::support::{Place, assert_equal, hostile_tree, refused, report, succeeded, tree, worker};
 
 fn text<'a>(report: &'a Value, key: &str) -> &'a str {
     report[key].as_str().unwrap()
@@ -155,6 +155,48 @@ fn an_old_copy_of_a_repository_shows_to_every_other_store() {
     assert_ne!(written, forged);
     std::fs::write(&remembered, forged).unwrap();
     assert!(!on(&place, "verify", "store").output().unwrap().status.success());
+}
+
+#[test]
+fn an_old_copy_of_a_repository_is_not_written_on() {
+    let place = prepared();
+    let first = backup(&place, "one");
+    let copied = report(&mut replicate(&place, "second", text(&first, "snapshot")));
+    let head = place.path("head.json");
+    std::fs::write(&head, copied["chain"].to_string()).unwrap();
+    let links = std::fs::read_dir(place.path("second/zhengyun/chain")).unwrap();
+    std::fs::remove_file(links.map(|link| link.unwrap().path()).max().unwrap()).unwrap();
+    let before = tree(&place.path("second"));
+    let signed = |command: &str| {
+        let mut run = on(&place, command, "second");
+        run.arg("--signing-key-file").arg(place.path("signing"));
+        run
+    };
+    let mut forget = signed("forget");
+    forget.args(["--leftovers", "--prune"]);
+    let mut capture = signed("backup");
+    capture.arg("--state-dir").arg(place.path("state"));
+    capture.arg("--files").arg(format!("tree={}", place.path("source").display()));
+    let copy = || replicate(&place, "second", text(&first, "snapshot"));
+    for mut run in [copy(), forget, signed("prune"), capture] {
+        let (reason, message) = refused(run.arg("--known-head-file").arg(&head));
+        assert!(reason == "EvidenceInvalid" && message.contains("known elsewhere"), "{reason}: {message}");
+    }
+    assert_eq!(tree(&place.path("second")), before, "nothing was written");
+    // The store that it was copied from remembers it too, and goes on doing so however far the old copy gets.
+    assert_eq!(refused(&mut copy()).0, "EvidenceInvalid");
+    for run in ["two", "three"] {
+        report(
+            signed("backup")
+                .arg("--state-dir")
+                .arg(place.path("state"))
+                .args(["--run", run])
+                .args(["--files", &format!("tree={}", place.path("source").display())]),
+        );
+        assert_eq!(refused(&mut copy()).0, "EvidenceInvalid");
+        let (reason, message) = refused(on(&place, "verify", "second").arg("--peer").arg(place.path("store")));
+        assert_eq!(reason, "EvidenceInvalid", "{message}");
+    }
 }
 
 #[test]

@@ -126,6 +126,57 @@ fn the_last_backup_and_what_is_not_there_are_not_forgotten() {
     is_whole(&place);
 }
 
+#[test]
+fn nothing_is_removed_beside_a_backup_that_was_taken_away() {
+    let place = Place::new();
+    let all = three(&place);
+    let links = place.stored("zhengyun/chain").len();
+    let stolen = place.path("store/snapshots").join(&all[1]);
+    let content = std::fs::read(&stolen).unwrap();
+    std::fs::remove_file(&stolen).unwrap();
+    let mut dropping = forget(&place);
+    dropping.args(["--snapshot", &all[0], "--prune"]);
+    for mut run in [dropping, prune(&place, "0"), prune(&place, "0")] {
+        let (reason, message) = refused(&mut run);
+        assert!(reason == "RepositoryDamaged" && message.contains(&all[1]), "{reason}: {message}");
+    }
+    assert_eq!(place.stored("zhengyun/chain").len(), links, "nothing was signed");
+    // It was one small file; with it everything is back.
+    std::fs::write(&stolen, content).unwrap();
+    is_whole(&place);
+    assert_eq!(listed(&place), all);
+    // One that is to go anyway may be gone.
+    std::fs::remove_file(place.path("store/snapshots").join(&all[0])).unwrap();
+    report(forget(&place).args(["--snapshot", &all[0], "--prune"]));
+    is_whole(&place);
+    // The same for an index file.
+    let stolen = place.stored("index").pop().unwrap();
+    std::fs::remove_file(&stolen).unwrap();
+    let (reason, message) = refused(&mut prune(&place, "0"));
+    assert!(reason == "RepositoryDamaged" && message.contains("index/"), "{reason}: {message}");
+}
+
+#[test]
+fn what_is_signed_away_is_told_although_the_rest_fails() {
+    let place = Place::new();
+    let all = three(&place);
+    let changed = |file: &std::path::PathBuf| file.metadata().unwrap().modified().unwrap();
+    let large = place.stored("data").into_iter().filter(|file| file.metadata().unwrap().len() > 500_000);
+    let newest = large.max_by_key(changed).unwrap();
+    let content = std::fs::read(&newest).unwrap();
+    std::fs::remove_file(&newest).unwrap();
+    let done = report(forget(&place).args(["--snapshot", &all[0], "--leftovers", "--prune"]));
+    assert_eq!(done["forgotten"], serde_json::json!([all[0]]), "{done:#}");
+    assert!(done["unfinished"]["reason"].is_string() && done["pruned"].is_null(), "{done:#}");
+    assert_eq!(listed(&place), all[1..]);
+    // Whoever was not told asks again, and need not name it.
+    std::fs::write(&newest, content).unwrap();
+    let told = report(forget(&place).args(["--leftovers", "--prune"]));
+    assert_eq!(told["forgotten"], serde_json::json!([all[0]]), "{told:#}");
+    assert!(told["unfinished"].is_null() && told["pruned"].is_object(), "{told:#}");
+    is_whole(&place);
+}
+
 /// Kills at every write in turn, each process counted from its own start; what stands in between proves every time.
 fn killed_at_every_write(place: &Place, run: impl Fn() -> Command) -> usize {
     let mut kills = 0;

@@ -1,5 +1,7 @@
 //! Copies in further stores: what a run does next about them, and how long it waits for a store that is away.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{BackupPhase, CopyState, RecoveryPlan, RecoveryPlanSpec, StoredCopy};
@@ -21,13 +23,24 @@ pub enum Work {
 }
 
 impl Work {
-    /// The further store that it is about; none if it is about the first copy.
-    pub fn further<'a>(&'a self, copies: &[StoredCopy]) -> Option<&'a str> {
+    /// Whether the run goes on without it if it cannot be done: one that makes a further copy, and one that reads back a copy beside
+    /// which another one is good or can still turn out to be. The first copy is no better than the others then.
+    pub fn is_spared(&self, copies: &[StoredCopy]) -> bool {
         match self {
-            Self::Capture => None,
-            Self::Replicate(store) | Self::Verify(store) => {
-                (copies.first().map(|first| first.store.as_str()) != Some(store.as_str())).then_some(store)
+            Self::Capture => false,
+            Self::Replicate(_) => true,
+            Self::Verify(store) => {
+                copies.iter().any(|copy| copy.store != *store && (is_stored(copy) || copy.state == CopyState::Verified))
             }
+        }
+    }
+
+    /// Whether it need not be waited for once it is overdue: what cannot be reached is not given up for nothing.
+    pub(super) fn is_backed(&self, copies: &[StoredCopy]) -> bool {
+        match self {
+            Self::Capture => false,
+            Self::Replicate(_) => true,
+            Self::Verify(store) => copies.iter().any(|copy| copy.store != *store && copy.state == CopyState::Verified),
         }
     }
 }
@@ -42,12 +55,22 @@ pub(super) fn is_stored(copy: &StoredCopy) -> bool {
     copy.state == CopyState::Stored && copy.failure.is_none()
 }
 
-/// The process that a phase waits for: copies are made one after the other, then read back one after the other.
+/// Stores with a copy that is to be read back.
+pub fn stored(copies: &[StoredCopy]) -> Vec<&str> {
+    copies.iter().filter(|copy| is_stored(copy)).map(|copy| copy.store.as_str()).collect()
+}
+
+/// The process that a phase waits for: copies are made one after the other, then read back one after the other, those in stores that
+/// are `away` last.
 ///
 /// A run whose copies could not all be made stays in `Replicating` while it reads back those that stand.
-pub fn work(phase: BackupPhase, copies: &[StoredCopy]) -> Option<Work> {
+pub fn work(phase: BackupPhase, copies: &[StoredCopy], away: &BTreeSet<String>) -> Option<Work> {
     use BackupPhase as P;
-    let verify = || copies.iter().find(|copy| is_stored(copy)).map(|copy| Work::Verify(copy.store.clone()));
+    let verify = || {
+        let stored = stored(copies);
+        let first = stored.iter().find(|store| !away.contains(**store)).or_else(|| stored.first());
+        first.map(|store| Work::Verify((*store).to_owned()))
+    };
     match phase {
         P::Quiescing | P::Capturing | P::Resuming | P::Sealing => Some(Work::Capture),
         P::Replicating => {
@@ -88,7 +111,13 @@ pub fn patience(plan: &RecoveryPlan, captured_at: Timestamp, now: Timestamp) -> 
 mod tests {
     use zhengyun_crds::recovery::{BackupPhase as P, CopyState as C, StoredCopy};
 
-    use super::{Work, work};
+    use std::collections::BTreeSet;
+
+    use super::{Work, work as chosen};
+
+    fn work(phase: P, copies: &[StoredCopy]) -> Option<Work> {
+        chosen(phase, copies, &BTreeSet::new())
+    }
 
     fn copy(store: &str, state: C, failure: Option<&str>) -> StoredCopy {
         StoredCopy {
@@ -113,7 +142,32 @@ mod tests {
         copies[0].state = C::Verified;
         assert_eq!(work(P::Replicating, &copies), Some(Work::Verify("c".to_owned())));
         assert_eq!(work(P::Completed, &copies), None);
-        assert_eq!(Work::Verify("a".to_owned()).further(&copies), None);
-        assert_eq!(Work::Verify("c".to_owned()).further(&copies), Some("c"));
+    }
+
+    #[test]
+    fn a_copy_in_a_store_that_is_away_is_read_back_last() {
+        let away = |stores: &[&str]| stores.iter().map(|store| (*store).to_owned()).collect::<BTreeSet<_>>();
+        let mut copies = vec![copy("a", C::Stored, None), copy("b", C::Stored, None)];
+        let verify = |store: &str| Some(Work::Verify(store.to_owned()));
+        assert_eq!(chosen(P::Verifying, &copies, &away(&["a"])), verify("b"));
+        assert_eq!(chosen(P::Verifying, &copies, &away(&["a", "b"])), verify("a"));
+        copies[1].state = C::Verified;
+        assert_eq!(chosen(P::Verifying, &copies, &away(&["a"])), verify("a"), "it is the last one");
+    }
+
+    #[test]
+    fn a_copy_is_spared_while_another_is_or_may_be_good() {
+        let a = Work::Verify("a".to_owned());
+        for (other, failure, spared, backed) in [
+            (C::Verified, None, true, true),
+            (C::Stored, None, true, false),
+            (C::Stored, Some("unreachable"), false, false),
+            (C::Damaged, Some("NotIntact"), false, false),
+            (C::Missing, Some("away"), false, false),
+        ] {
+            let copies = [copy("a", C::Stored, None), copy("b", other, failure)];
+            assert_eq!((a.is_spared(&copies), a.is_backed(&copies)), (spared, backed), "{other:?} {failure:?}");
+        }
+        assert!(Work::Replicate("b".to_owned()).is_spared(&[]) && !Work::Capture.is_spared(&[]));
     }
 }

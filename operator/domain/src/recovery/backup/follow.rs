@@ -2,7 +2,7 @@
 
 use zhengyun_crds::recovery::{BackupPhase, CopyState, StoredCopy};
 
-use super::copies::{Work, is_stored, work};
+use super::copies::{Work, is_stored};
 use super::machine::{Event, Illegal, step};
 use crate::recovery::run::{Fault, Order, Sighting};
 
@@ -13,11 +13,13 @@ pub struct Facts<'a> {
     pub cancel: bool,
     /// How often it was taken up.
     pub attempt: i32,
-    /// The process of the present work.
+    /// The present work, by [`work`](super::work); none while there is none, and while what is left is cleared away.
+    pub work: Option<&'a Work>,
+    /// Its process.
     pub sighting: &'a Sighting,
     /// Copies, the first one first, as they stood when the process was looked at.
     pub copies: &'a [StoredCopy],
-    /// Whether a further store was waited for long enough.
+    /// Whether a store was waited for long enough.
     pub overdue: bool,
     /// Whether everything that should be covered is.
     pub covered: bool,
@@ -32,7 +34,7 @@ pub struct Next {
     pub order: Order,
     /// Why it cannot go on, if so.
     pub fault: Option<Fault>,
-    /// Further store whose copy is given up for that fault; the run goes on without it.
+    /// Store whose copy is given up for that fault; the run goes on without it.
     pub given_up: Option<String>,
 }
 
@@ -50,30 +52,31 @@ pub fn follow(phase: BackupPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
             Ok(to(step(phase, Event::Cleared)?, Order::Nothing))
         };
     }
-    let Some(work) = work(phase, facts.copies) else { return Ok(to(phase, Order::Nothing)) };
+    let Some(work) = facts.work else { return Ok(to(phase, Order::Nothing)) };
     if facts.cancel {
         return Ok(to(step(phase, Event::CancelAsked)?, Order::Cancel));
     }
-    let further = work.further(facts.copies);
     match facts.sighting {
         Sighting::Running { .. } => Ok(to(phase, if facts.sighting.hangs() { Order::Kill } else { Order::Wait })),
         Sighting::Absent => Ok(to(phase, Order::Start)),
         Sighting::Lost => Ok(to(step(phase, Event::WorkerLost)?, Order::Start)),
         Sighting::Failed(fault) => {
-            let waits = fault.may_pass(facts.attempt) && !(further.is_some() && facts.overdue);
+            let waits = fault.may_pass(facts.attempt) && !(facts.overdue && work.is_backed(facts.copies));
             let fault = Some(fault.clone());
             if waits {
                 let order = fault.as_ref().map_or(Order::Start, Fault::order);
                 return Ok(Next { fault, ..to(step(phase, Event::WorkerLost)?, order) });
             }
-            match further {
-                Some(store) => give_up(phase, &work, store, fault, facts),
-                None => Ok(Next { fault, ..to(step(phase, Event::Failed)?, Order::Nothing) }),
+            match work {
+                Work::Replicate(store) | Work::Verify(store) if work.is_spared(facts.copies) => {
+                    give_up(phase, work, store, fault, facts)
+                }
+                _ => Ok(Next { fault, ..to(step(phase, Event::Failed)?, Order::Nothing) }),
             }
         }
         Sighting::Done(_) => {
             let mut phase = phase;
-            for event in ending(phase, &work, facts) {
+            for event in ending(phase, work, facts) {
                 phase = step(phase, event)?;
             }
             Ok(to(phase, Order::Nothing))
@@ -81,7 +84,7 @@ pub fn follow(phase: BackupPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     }
 }
 
-/// A further copy that cannot be made or is no good does not end the run: one sealed copy is worth keeping.
+/// A copy that cannot be made or is no good does not end the run while another one may be good: that is worth keeping.
 ///
 /// # Errors
 /// When the table of phases has no such transition, which is a defect.
@@ -92,7 +95,7 @@ fn give_up(
     fault: Option<Fault>,
     facts: &Facts<'_>,
 ) -> Result<Next, Illegal> {
-    // While it is still to be verified, the first copy keeps the run going.
+    // One that is still to be read back keeps the run going.
     let last = matches!(work, Work::Verify(_)) && !others_are_stored(store, facts.copies);
     let phase = if last { step(phase, Event::VerifiedPart)? } else { phase };
     Ok(Next { phase, order: Order::Nothing, fault, given_up: Some(store.to_owned()) })
@@ -138,9 +141,12 @@ fn ending(phase: BackupPhase, work: &Work, facts: &Facts<'_>) -> Vec<Event> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
     use zhengyun_crds::recovery::{BackupPhase as P, CopyState as C, StoredCopy};
 
+    use super::super::copies::work;
     use super::{Facts, Next, follow};
     use crate::recovery::run::{Fault, Order, Sighting, Standing};
 
@@ -150,7 +156,9 @@ mod tests {
     }
 
     fn among(phase: P, copies: &[StoredCopy], sighting: &Sighting, change: impl FnOnce(&mut Facts<'_>)) -> Next {
-        let mut facts = Facts { cancel: false, attempt: 1, sighting, copies, overdue: false, covered: true };
+        let work = work(phase, copies, &BTreeSet::new());
+        let work = work.as_ref();
+        let mut facts = Facts { cancel: false, attempt: 1, work, sighting, copies, overdue: false, covered: true };
         change(&mut facts);
         follow(phase, &facts).unwrap()
     }
@@ -205,12 +213,37 @@ mod tests {
         }
         let without = [copy("a", C::Stored, None), copy("b", C::Missing, Some("away"))];
         assert_eq!(among(P::Replicating, &without, &Sighting::Done(json!({})), |_| {}).phase, P::Incomplete);
-        // The same for one that is read back and no good; the first one's damage ends the run.
+        // The same for one that is read back and no good.
         let both = [copy("a", C::Verified, None), copy("b", C::Stored, None)];
         let damaged = among(P::Verifying, &both, &fault("NotIntact", false), |_| {});
         assert_eq!((damaged.phase, damaged.given_up.as_deref()), (P::Incomplete, Some("b")));
-        let first = [copy("a", C::Stored, None), copy("b", C::Stored, None)];
-        assert_eq!(among(P::Verifying, &first, &fault("NotIntact", false), |_| {}).phase, P::Failing);
+    }
+
+    #[test]
+    fn a_first_copy_that_is_no_good_or_gone_leaves_the_others_standing() {
+        let (damaged, gone) = (fault("NotIntact", false), fault("StoreUnreachable", true));
+        let next = |b: StoredCopy, seen: &Sighting, overdue: bool| {
+            let next = among(P::Verifying, &[copy("a", C::Stored, None), b], seen, |f| f.overdue = overdue);
+            (next.phase, next.order, next.given_up)
+        };
+        let given_up = Some("a".to_owned());
+        let (verified, stored) = (copy("b", C::Verified, None), copy("b", C::Stored, None));
+        // The other one is still to be read back.
+        assert_eq!(next(stored.clone(), &damaged, false), (P::Verifying, Order::Nothing, given_up.clone()));
+        // It was, and is good.
+        assert_eq!(next(verified.clone(), &damaged, false), (P::Incomplete, Order::Nothing, given_up.clone()));
+        assert_eq!(next(verified.clone(), &gone, true), (P::Incomplete, Order::Nothing, given_up));
+        // One that is away for a moment is waited for, and one without which nothing would be proved for as long as it takes.
+        assert_eq!(next(verified, &gone, false), (P::Verifying, Order::StartLater, None));
+        assert_eq!(next(stored, &gone, true), (P::Verifying, Order::StartLater, None));
+        // None is left that could be good.
+        for b in [copy("b", C::Damaged, Some("NotIntact")), copy("b", C::Missing, Some("away"))] {
+            assert_eq!(next(b, &damaged, false), (P::Failing, Order::Nothing, None));
+        }
+        let last = [copy("a", C::Damaged, Some("NotIntact")), copy("b", C::Stored, None)];
+        assert_eq!(among(P::Verifying, &last, &damaged, |_| {}).phase, P::Failing, "whichever comes last");
+        let proved = among(P::Verifying, &last, &Sighting::Done(json!({})), |_| {});
+        assert_eq!((proved.phase, proved.given_up), (P::Incomplete, None));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use zhengyun_crds::recovery::{
-    BackupPhase, CopyState, RecoveryPlan, RetentionFate, RetentionRecord, StoredCopy, SystemBackup,
+    BackupPhase, CopyState, RecoveryPlan, RetentionFate, RetentionRecord, StoredCopy, SystemBackup, SystemBackupStatus,
 };
 
 use super::{Decision, Fate, Point, Worth, decide};
@@ -34,13 +34,19 @@ pub struct Round {
     pub records: BTreeMap<String, RetentionRecord>,
     /// Snapshots to forget, by store.
     pub forget: BTreeMap<String, BTreeSet<String>>,
-    /// Stores in which an unfinished run left something.
+    /// Stores in which an unfinished run, or a copy that was given up, may have left something.
     pub leftovers: BTreeSet<String>,
     /// Backups without data whose records go, oldest first.
     pub expired: Vec<String>,
 }
 
 impl Round {
+    /// Whether a backup that is being dropped in a store is to be kept there after all.
+    pub fn turned(&self, backup: &SystemBackup, store: &str) -> bool {
+        let keeps = self.records.get(&backup.name_any()).is_some_and(|record| record.fate == RetentionFate::Keep);
+        keeps && fate(backup) == Some(RetentionFate::Drop) && stands_in(backup, store)
+    }
+
     /// Stores in which there is something to do.
     pub fn stores(&self) -> BTreeSet<&str> {
         self.forget.keys().chain(&self.leftovers).map(String::as_str).collect()
@@ -60,6 +66,11 @@ fn stands(copy: &StoredCopy) -> bool {
     copy.snapshot.is_some() && !matches!(copy.state, CopyState::Missing | CopyState::Forgotten)
 }
 
+/// Whether a store holds something of a backup that can be forgotten.
+pub fn stands_in(backup: &SystemBackup, store: &str) -> bool {
+    copies(backup).iter().any(|copy| copy.store == store && stands(copy))
+}
+
 fn fate(backup: &SystemBackup) -> Option<RetentionFate> {
     backup.status.as_ref().and_then(|s| s.retention.as_ref()).map(|r| r.fate)
 }
@@ -69,6 +80,14 @@ fn left_something(backup: &SystemBackup) -> bool {
     let began = backup.status.as_ref().is_some_and(|s| s.attempt > 0);
     let ended = matches!(phase(backup), BackupPhase::Failed | BackupPhase::Cancelled);
     ended && began && fate(backup) != Some(RetentionFate::Dropped) && !copies(backup).iter().any(stands)
+}
+
+/// Whether making a copy in a further store was begun and given up, or cut off: what it stored there stands in no link, and verification
+/// of that store complains of it.
+fn left_copy(backup: &SystemBackup, copy: &StoredCopy) -> bool {
+    let all = copies(backup);
+    let sealed = all.first().is_some_and(|first| first.snapshot.is_some() && first.store != copy.store);
+    phase(backup).is_terminal() && sealed && copy.state == CopyState::Missing && copy.snapshot.is_none()
 }
 
 /// Works it out. A backup that is under way is kept, and nothing is said of it yet.
@@ -97,8 +116,17 @@ pub fn round(facts: &Facts<'_>, now: Timestamp) -> Round {
             round.records.insert(backup.name_any(), record);
         }
     }
+    for backup in &facts.backups {
+        let left = copies(backup).iter().filter(|copy| left_copy(backup, copy));
+        round.leftovers.extend(left.map(|copy| copy.store.clone()));
+    }
     round.expired = expired(facts);
     round
+}
+
+/// Whether everything that should be covered is. A source that nothing is known of does not count as covered.
+pub fn covered(status: &SystemBackupStatus) -> bool {
+    !status.sources.is_empty() && status.sources.iter().all(|source| source.uncovered.is_empty())
 }
 
 /// A backup as retention sees it; none without data.
@@ -110,10 +138,14 @@ fn point(backup: &SystemBackup, facts: &Facts<'_>) -> Option<Point> {
     }
     let verified = status.copies.iter().filter(|copy| copy.state == CopyState::Verified && stands(copy));
     let stores: BTreeSet<String> = verified.map(|copy| copy.store.clone()).collect();
-    let worth = match phase(backup) {
-        _ if open => Worth::Open,
-        BackupPhase::Completed if !stores.is_empty() => Worth::Verified,
-        _ => Worth::Poor,
+    // A store that was away makes a run incomplete, and what the others hold no worse. Data that no source covers does.
+    let whole = phase(backup) == BackupPhase::Completed || covered(&status);
+    let worth = if open {
+        Worth::Open
+    } else if whole && !stores.is_empty() {
+        Worth::Verified
+    } else {
+        Worth::Poor
     };
     let created = backup.metadata.creation_timestamp.as_ref();
     let captured_at = status.captured_at.as_ref().or(created).map_or(Timestamp::MIN, |at| at.0);
@@ -167,12 +199,21 @@ pub fn forgotten(
         .collect();
     let all_gone = before.iter().any(is_gone) && !copies.iter().any(stands);
     let record = match record {
+        // Of an earlier settling, which may be repeated: why and when it was dropped does not change any more.
+        Some(record) if record.fate == RetentionFate::Dropped => Some(record.clone()),
         Some(record) if all_gone && record.fate == RetentionFate::Drop => Some(gone(record, now)),
         // The decision changed when it was being carried out already.
         _ if all_gone => Some(gone(&late(), now)),
         other => other.cloned(),
     };
     (copies, record)
+}
+
+/// Copies of a backup once what a given-up copy left in a store is removed: nothing of it is there any more.
+pub fn tidied(backup: &SystemBackup, store: &str) -> Vec<StoredCopy> {
+    let left = |copy: &StoredCopy| copy.store == store && left_copy(backup, copy);
+    let tidy = |copy: &StoredCopy| if left(copy) { CopyState::Forgotten } else { copy.state };
+    copies(backup).iter().map(|copy| StoredCopy { state: tidy(copy), ..copy.clone() }).collect()
 }
 
 fn late() -> RetentionRecord {
