@@ -83,7 +83,6 @@ pub(crate) async fn every_route_for_every_caller(contract: &Contract, setting: &
 
 fn of_another(answer: &Answer, others: Others, person: &str) {
     match others {
-        Others::Hidden => drop(answer.is_problem(404, "not-found")),
         Others::Filtered => drop(answer.is(200).check(!belongs(&answer.body), "must not show what is another's")),
         Others::Shown => drop(answer.is(200)),
         Others::Members if person != "stranger" => drop(answer.is(200)),
@@ -91,7 +90,7 @@ fn of_another(answer: &Answer, others: Others, person: &str) {
             let nothing = answer.body["items"].as_array().is_some_and(Vec::is_empty);
             answer.check(nothing, "must show nothing to who has no role");
         }
-        Others::Members => drop(answer.is_problem(404, "not-found")),
+        Others::Hidden | Others::Members => drop(answer.is_problem(404, "not-found")),
         Others::Own => drop(answer.is(200).check(answer.body["username"] == person, "must be about the caller")),
     }
 }

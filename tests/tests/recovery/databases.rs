@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{BackupPhase, Consistency, RestorePhase, SystemRestoreStatus};
-use zhengyun_crds::{Site, SystemBackup};
+use zhengyun_crds::{RecoveryPlan, Site, SystemBackup};
 use zhengyun_tests::lab::postgres::{PASSWORD, Postgres};
 use zhengyun_tests::world;
 
@@ -32,8 +32,8 @@ pub(crate) async fn protected(ground: &Ground) -> Result<()> {
         server.sql(database, &rows)?;
     }
     let stage = Stage { ground, server };
-    stage.declare().await?;
-    stage.refused_outside_a_laboratory().await?;
+    let grant = stage.declare().await?;
+    stage.refused_outside_a_laboratory(&grant).await?;
     ground.restart_operator_with(&["--lab-local-databases", "--lab-http-stores"]).await?;
     stage.backed_up_and_restored().await?;
     stage.what_is_wrong_is_told().await
@@ -44,9 +44,15 @@ struct Stage<'a> {
     server: Postgres,
 }
 
+/// The database that the administrator declared, as a source.
+fn declared_source() -> Value {
+    json!({ "name": "old", "origin": { "database": { "site": "hohhot", "endpoint": "old-invoices", "database": "declared" } } })
+}
+
 impl Stage<'_> {
     /// What the administrator declares, what the department plans, and what CloudNativePG would have written.
-    async fn declare(&self) -> Result<()> {
+    /// Gives the name of the grant with the delivered one.
+    async fn declare(&self) -> Result<String> {
         let admin = self.ground.town.client_of("cloud-admin")?;
         let declared = json!({ "spec": { "externalSources": { "databases": [{
             "name": "old-invoices", "department": DEPARTMENT, "host": "127.0.0.1", "port": self.server.port,
@@ -54,7 +60,7 @@ impl Stage<'_> {
         }] } } });
         let sites: Api<Site> = Api::all(admin.clone());
         sites.patch("hohhot", &PatchParams::default(), &Patch::Merge(&declared)).await?;
-        let secret = self.secret("database-old-invoices", &[("username", "app"), ("password", PASSWORD)]);
+        let secret = Self::secret("database-old-invoices", &[("username", "app"), ("password", PASSWORD)]);
         Api::<Secret>::namespaced(admin, "zhengyun-system").create(&PostParams::default(), &secret).await?;
         let grant = self.ground.delivered_database().await?;
         let namespace = grant.status.as_ref().and_then(|s| s.namespace.clone()).context("a grant has a namespace")?;
@@ -67,24 +73,31 @@ impl Stage<'_> {
             ("password", PASSWORD),
         ];
         let secrets: Api<Secret> = Api::namespaced(self.ground.town.site_admin("hohhot")?, &namespace);
-        secrets.create(&PostParams::default(), &self.secret("db-app", &app)).await?;
+        secrets.create(&PostParams::default(), &Self::secret("db-app", &app)).await?;
         let plan = serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "RecoveryPlan",
             "metadata": { "name": PLAN, "namespace": NAMESPACE },
             "spec": {
                 "system": "finance-e-invoice", "level": 1, "ceiling": "10Gi",
-                "sources": [
-                    { "name": "old", "origin": { "database": { "site": "hohhot", "endpoint": "old-invoices", "database": "declared" } } },
-                    { "name": "own", "origin": { "item": { "grant": grant.name_any(), "item": "db" } } }
-                ],
+                "sources": [declared_source()],
                 "schedule": { "cron": "0 0 1 1 *" }, "retention": { "last": 7 }, "copies": [{ "store": "hohhot-1" }],
                 "objectives": { "rpo": "6h", "rto": "1d" }, "encryption": { "secretName": "key-finance" }
             }
         }))?;
-        world::apply(&self.ground.town.client_of(CLERK)?, &[plan]).await
+        world::apply(&self.ground.town.client_of(CLERK)?, &[plan]).await?;
+        Ok(grant.name_any())
     }
 
-    fn secret(&self, name: &str, fields: &[(&str, &str)]) -> Secret {
+    /// The plan protects the delivered database as well.
+    async fn add_delivered(&self, grant: &str) -> Result<()> {
+        let own = json!({ "name": "own", "origin": { "item": { "grant": grant, "item": "db" } } });
+        let sources = json!({ "spec": { "sources": [declared_source(), own] } });
+        let plans: Api<RecoveryPlan> = Api::namespaced(self.ground.town.client_of(CLERK)?, NAMESPACE);
+        plans.patch(PLAN, &PatchParams::default(), &Patch::Merge(&sources)).await?;
+        Ok(())
+    }
+
+    fn secret(name: &str, fields: &[(&str, &str)]) -> Secret {
         let data: BTreeMap<String, String> =
             fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Secret {
@@ -105,7 +118,7 @@ impl Stage<'_> {
     }
 
     /// Without the flag nothing on the control plane's own machine is spoken to, whoever wrote the address.
-    async fn refused_outside_a_laboratory(&self) -> Result<()> {
+    async fn refused_outside_a_laboratory(&self, grant: &str) -> Result<()> {
         self.ground.ask_backup_of(PLAN, "without-ca").await?;
         let said = self.ground.backup_says("without-ca", "ca.crt").await?;
         ensure!(said.contains("secretName"), "{said}");
@@ -113,7 +126,13 @@ impl Stage<'_> {
         let ended = self.ground.backup_ends("without-ca", BackupPhase::Failed).await?;
         let failure = ended.failure.context("it says why")?;
         ensure!(failure.reason == "AddressRefused" && failure.message.contains("127.0.0.1"), "{failure:?}");
-        self.change_secret(json!({ "data": { "ca.crt": null } })).await
+        self.change_secret(json!({ "data": { "ca.crt": null } })).await?;
+        self.add_delivered(grant).await?;
+        self.ground.ask_backup_of(PLAN, "delivered-outside").await?;
+        let ended = self.ground.backup_ends("delivered-outside", BackupPhase::Failed).await?;
+        let failure = ended.failure.context("it says why")?;
+        ensure!(failure.reason == "ActionNotAvailable" && failure.message.contains("database db"), "{failure:?}");
+        Ok(())
     }
 
     async fn backed_up_and_restored(&self) -> Result<()> {
@@ -208,7 +227,7 @@ impl Ground {
 
     /// Asks for a backup of a plan of the department.
     pub(crate) async fn ask_backup_of(&self, plan: &str, name: &str) -> Result<()> {
-        let plans: Api<zhengyun_crds::RecoveryPlan> = Api::namespaced(self.town.admin()?, NAMESPACE);
+        let plans: Api<RecoveryPlan> = Api::namespaced(self.town.admin()?, NAMESPACE);
         let uid = plans.get(plan).await?.uid().context("a plan has a UID")?;
         let body: SystemBackup = serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "SystemBackup",

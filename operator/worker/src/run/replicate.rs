@@ -150,7 +150,6 @@ impl Source {
             s3_allow_http: args.from_s3_allow_http,
             s3_credentials_file: args.from_s3_credentials_file.clone(),
             crash_after_store_write: None,
-            ..args.write.store.clone()
         };
         existing(&place, runtime)
     }

@@ -194,7 +194,9 @@ fn is_own(request: &str) -> bool {
 fn object(number: usize, namespace: &str) -> (usize, Value) {
     let mut chance = Chance::new(SEED + number as u64);
     let mut text = |letters: u64| -> String {
-        (0..letters).map(|_| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[chance.below(32) as usize % 32])).collect()
+        // Base 32, so that what is random is text and does not compress to nothing.
+        let letter = |number: u64| char::from_digit(u32::try_from(number).unwrap_or_default(), 32).unwrap_or('0');
+        (0..letters).map(|_| letter(chance.below(32))).collect()
     };
     let kind = match number % 10 {
         0..=5 => 0,
@@ -269,7 +271,7 @@ async fn pages(client: &Client, path: &str, mut each: impl FnMut(&str) -> Result
         // The token is in the list's own metadata, which comes first.
         let head: String = text.chars().take(600).collect();
         match head.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split('"').next()) {
-            Some(token) if !token.is_empty() => next = token.to_owned(),
+            Some(token) if !token.is_empty() => token.clone_into(&mut next),
             _ => return Ok(()),
         }
     }
@@ -289,12 +291,13 @@ async fn content(client: &Client, namespace: &str) -> Result<Content> {
     for (kind, (_, plural)) in KINDS.iter().enumerate() {
         pages(client, &collection(kind, namespace)?, |text| {
             let list: Value = serde_json::from_str(text)?;
-            for item in list["items"].as_array().into_iter().flatten() {
-                let name = item["metadata"]["name"].as_str().unwrap_or_default();
+            for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
+                let at = |pointer: &str| item.pointer(pointer).cloned().unwrap_or_default();
+                let name = at("/metadata/name").as_str().unwrap_or_default().to_owned();
                 if !name.starts_with("object-") {
                     continue;
                 }
-                let said = format!("{} {} {}", item["metadata"]["labels"], item["data"], item["spec"]);
+                let said = format!("{} {} {}", at("/metadata/labels"), at("/data"), at("/spec"));
                 let mut hasher = DefaultHasher::new();
                 said.hash(&mut hasher);
                 all.bytes += item.to_string().len();
