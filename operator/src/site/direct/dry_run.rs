@@ -78,9 +78,7 @@ fn findings(site: &str, index: usize, object: &Desired, status: &Status) -> Vec<
     }
     if lacks_rights(status) {
         let message = format!(
-            "site {site} gives the operator no right to create the kind {kind} ({}/{}): {}; have the rights of deploy/site installed there, or the item corrected",
-            object.entry.group,
-            object.entry.version,
+            "{kind} {name}: site {site} gives the operator no right to create such objects: {}; have the rights of deploy/site installed there, or the item corrected",
             said(status)
         );
         return vec![finding("", message)];
