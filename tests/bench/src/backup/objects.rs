@@ -268,9 +268,10 @@ async fn pages(client: &Client, path: &str, mut each: impl FnMut(&str) -> Result
         let request = http::Request::get(format!("{path}?limit={PAGE}{query}")).body(Vec::new())?;
         let text = client.request_text(request).await.with_context(|| format!("list {path}"))?;
         each(&text)?;
-        // The token is in the list's own metadata, which comes first.
-        let head: String = text.chars().take(600).collect();
-        match head.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split('"').next()) {
+        // The token is in the list's own metadata: before the items, and of custom resources after them.
+        let short = text.len().min(600);
+        let ends = [text.get(..short), text.get(text.len() - short..)];
+        match ends.into_iter().flatten().find_map(|end| end.split_once("\"continue\":\"")?.1.split('"').next()) {
             Some(token) if !token.is_empty() => token.clone_into(&mut next),
             _ => return Ok(()),
         }
