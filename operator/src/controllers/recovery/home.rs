@@ -56,7 +56,7 @@ impl Home {
         }
     }
 
-    /// Tells a process where to work, below a name; or what is missing for that.
+    /// Tells a process, in its own words, of a place below a name; or what is missing for that.
     ///
     /// # Errors
     /// When the hub does not answer.
@@ -65,53 +65,57 @@ impl Home {
         context: &Context,
         recovery: &Recovery,
         below: &str,
+        words: &Words,
         task: &mut Task,
     ) -> Result<Result<(), String>, ReconcileError> {
-        task.option("--store", self.shown(below));
+        task.option(words.place, self.shown(below));
         let Self::Bucket(bucket) = self else { return Ok(Ok(())) };
-        task.option("--s3-endpoint", &bucket.endpoint).option("--s3-region", &bucket.region);
+        task.option(words.endpoint, &bucket.endpoint).option(words.region, &bucket.region);
         if recovery.allows_http() {
-            task.text("--s3-allow-http");
+            task.text(words.allow_http);
         }
         let keys = match credentials(context, &bucket.secret_name).await? {
             Ok(keys) => keys,
             Err(message) => return Ok(Err(message)),
         };
-        task.secret("--s3-credentials-file", "bucket-key", keys.key);
+        task.secret(words.key.0, words.key.1, keys.key);
         if let Some(ca) = keys.ca {
-            task.secret("--s3-ca-file", "bucket-ca.pem", ca);
-        }
-        Ok(Ok(()))
-    }
-
-    /// Tells a process that copies where it copies from, below a name; or what is missing for that.
-    ///
-    /// # Errors
-    /// When the hub does not answer.
-    pub async fn tell_from(
-        &self,
-        context: &Context,
-        recovery: &Recovery,
-        below: &str,
-        task: &mut Task,
-    ) -> Result<Result<(), String>, ReconcileError> {
-        task.option("--from", self.shown(below));
-        let Self::Bucket(bucket) = self else { return Ok(Ok(())) };
-        task.option("--from-s3-endpoint", &bucket.endpoint).option("--from-s3-region", &bucket.region);
-        if recovery.allows_http() {
-            task.text("--from-s3-allow-http");
-        }
-        let keys = match credentials(context, &bucket.secret_name).await? {
-            Ok(keys) => keys,
-            Err(message) => return Ok(Err(message)),
-        };
-        task.secret("--from-s3-credentials-file", "from-bucket-key", keys.key);
-        if let Some(ca) = keys.ca {
-            task.secret("--from-s3-ca-file", "from-bucket-ca.pem", ca);
+            task.secret(words.ca.0, words.ca.1, ca);
         }
         Ok(Ok(()))
     }
 }
+
+/// What a process calls the options for a place; of secrets also the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    place: &'static str,
+    endpoint: &'static str,
+    region: &'static str,
+    allow_http: &'static str,
+    key: (&'static str, &'static str),
+    ca: (&'static str, &'static str),
+}
+
+/// Where a process works.
+pub const STORE: Words = Words {
+    place: "--store",
+    endpoint: "--s3-endpoint",
+    region: "--s3-region",
+    allow_http: "--s3-allow-http",
+    key: ("--s3-credentials-file", "bucket-key"),
+    ca: ("--s3-ca-file", "bucket-ca.pem"),
+};
+
+/// Where a process that copies takes from.
+pub const FROM: Words = Words {
+    place: "--from",
+    endpoint: "--from-s3-endpoint",
+    region: "--from-s3-region",
+    allow_http: "--from-s3-allow-http",
+    key: ("--from-s3-credentials-file", "from-bucket-key"),
+    ca: ("--from-s3-ca-file", "from-bucket-ca.pem"),
+};
 
 fn address(bucket: &S3Backend, below: &str) -> String {
     let parts = [bucket.bucket.as_str(), &bucket.prefix, below];

@@ -5,7 +5,7 @@ use zhengyun_crds::recovery::StoreBackend;
 use zhengyun_domain::recovery::run::Fault;
 
 use super::super::Context;
-use super::home::Home;
+use super::home::{self, Home};
 use super::{Recovery, keys, reach};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
@@ -75,7 +75,7 @@ impl Repository {
             Ok(home) => home,
             Err(message) => return Ok(Err(message)),
         };
-        home.tell_from(context, recovery, &self.department, task).await
+        home.tell(context, recovery, &self.department, &home::FROM, task).await
     }
 
     /// A task on the repository, with the key that opens it; or what it waits for.
@@ -98,7 +98,7 @@ impl Repository {
             Err(message) => return Ok(Err(message)),
         };
         let mut task = Task::of(program, command);
-        if let Err(message) = home.tell(context, recovery, &self.department, &mut task).await? {
+        if let Err(message) = home.tell(context, recovery, &self.department, &home::STORE, &mut task).await? {
             return Ok(Err(message));
         }
         task.secret("--key-file", "department-key", key);

@@ -6,7 +6,7 @@ use zhengyun_domain::recovery::run::Sighting;
 
 use super::Context;
 use super::folder::Opened;
-use crate::controllers::recovery::home::Home;
+use crate::controllers::recovery::home::{self, Home};
 use crate::controllers::recovery::{Recovery, WORKER, run_id};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
@@ -42,7 +42,7 @@ pub(super) async fn open(
         Sighting::Absent | Sighting::Lost => {}
     }
     let mut task = Task::of(WORKER, "probe");
-    if let Err(missing) = home.tell(context, recovery, "", &mut task).await? {
+    if let Err(missing) = home.tell(context, recovery, "", &home::STORE, &mut task).await? {
         return Ok(Err(missing));
     }
     if let Some(pinned) = pinned {

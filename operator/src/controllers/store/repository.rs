@@ -9,7 +9,7 @@ use serde_json::Value;
 use zhengyun_domain::recovery::run::Sighting;
 
 use super::Context;
-use crate::controllers::recovery::home::Home;
+use crate::controllers::recovery::home::{self, Home};
 use crate::controllers::recovery::keys::{self, Repository};
 use crate::controllers::recovery::{Recovery, WORKER, run_id};
 use crate::executor::Task;
@@ -160,7 +160,7 @@ async fn in_bucket(
         Err(missing) => return Ok(Standing::Blocked(missing)),
     };
     let mut task = Task::of(WORKER, "init");
-    if let Err(missing) = wanted.home.tell(context, recovery, wanted.department, &mut task).await? {
+    if let Err(missing) = wanted.home.tell(context, recovery, wanted.department, &home::STORE, &mut task).await? {
         return Ok(Standing::Blocked(missing));
     }
     task.secret("--key-file", "department-key", key);
