@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zhengyun_crds::recovery::RunFailure;
+
+use crate::condition::cut;
 
 /// A process that shows no sign of life for so long hangs, though it lives: it beats every second.
 const HANGS_AFTER_SECONDS: u64 = 300;
@@ -42,6 +45,17 @@ pub struct Fault {
     /// Seconds since it was said.
     #[serde(skip)]
     pub seconds_ago: u64,
+}
+
+impl Fault {
+    /// As the status of a run tells it.
+    pub fn failure(&self) -> RunFailure {
+        RunFailure {
+            reason: cut(self.reason.clone(), 60),
+            subject: String::new(),
+            message: cut(self.message.clone(), 2000),
+        }
+    }
 }
 
 /// What is seen of a run's process.

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 use serde_json::Value;
 use zhengyun_crds::recovery::{
-    BackupPhase, CapturedSource, Consistency, CopyState, ManifestRecord, Progress, RunFailure, SignatureAlgorithm,
-    StoredCopy, SystemBackup, SystemBackupStatus,
+    BackupPhase, CapturedSource, Consistency, CopyState, ManifestRecord, Progress, SignatureAlgorithm, StoredCopy,
+    SystemBackup, SystemBackupStatus,
 };
 use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
@@ -267,11 +267,7 @@ pub(super) fn moved(
     };
     let ends = phase.is_terminal() || phase == BackupPhase::Failing;
     if let Some(fault) = fault.filter(|_| ends) {
-        status.failure = Some(RunFailure {
-            reason: cut(fault.reason.clone(), 60),
-            subject: String::new(),
-            message: cut(fault.message.clone(), 2000),
-        });
+        status.failure = Some(fault.failure());
     }
     if phase.is_terminal() && status.finished_at.is_none() {
         status.finished_at = Some(Time(now));

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use zhengyun_crds::recovery::{
-    Difference, DrillPhase, Progress, RecoveryDrill, RecoveryDrillStatus, RunFailure, Scratch,
-};
+use zhengyun_crds::recovery::{Difference, DrillPhase, Progress, RecoveryDrill, RecoveryDrillStatus, Scratch};
 use zhengyun_crds::{ConditionType as C, Reason, ResourceGrant};
 use zhengyun_domain::condition::{ConditionSet, cut};
 use zhengyun_domain::recovery::drill::{Report, measured_rto};
@@ -60,13 +58,7 @@ pub(super) fn moved(
     set.reconciling(Reason::InProgress, message);
     let conditions = set.finish();
     // The first reason stays: what a removal meets is not why the drill did not pass.
-    let failure = before.failure.clone().or_else(|| {
-        fault.filter(|_| over).map(|fault| RunFailure {
-            reason: cut(fault.reason.clone(), 60),
-            subject: String::new(),
-            message: cut(fault.message.clone(), 2000),
-        })
-    });
+    let failure = before.failure.clone().or_else(|| fault.filter(|_| over).map(Fault::failure));
     RecoveryDrillStatus {
         observed_generation: drill.metadata.generation.unwrap_or_default(),
         phase: Some(phase),

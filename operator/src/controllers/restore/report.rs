@@ -106,11 +106,7 @@ pub(super) fn moved(
     };
     set.reconciling(Reason::InProgress, message);
     let conditions = set.finish();
-    let failure = fault.filter(|_| phase.is_terminal()).map(|fault| RunFailure {
-        reason: cut(fault.reason.clone(), 60),
-        subject: String::new(),
-        message: cut(fault.message.clone(), 2000),
-    });
+    let failure = fault.filter(|_| phase.is_terminal()).map(Fault::failure);
     SystemRestoreStatus {
         observed_generation: restore.metadata.generation.unwrap_or_default(),
         phase: Some(phase),
