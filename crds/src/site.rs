@@ -112,7 +112,7 @@ pub struct ExternalDatabase {
 }
 
 /// A folder outside the cloud below which recovery plans may name folders.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExternalFileRoot {
     /// Name that plans use.
@@ -121,9 +121,15 @@ pub struct ExternalFileRoot {
     /// Department whose plans may name it.
     #[schemars(length(min = 1, max = 58))]
     pub department: String,
-    /// Absolute path, as the worker at the site sees it.
-    #[schemars(length(min = 2, max = 256), regex(pattern = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"))]
-    pub path: String,
+    /// Name of the folder with whoever carries runs out: `NAME` of `zhengyun-operator --file-root NAME=PATH`. A path is not accepted here.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub folder: String,
+    /// What of that folder is the department's: a folder below it; empty for all of it.
+    #[serde(default)]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new(r"!self.startsWith('/') && !self.endsWith('/') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')")
+        .message("subpath must lie below the folder: relative, without . or .. elements, doubled or closing slashes"))]
+    pub subpath: String,
 }
 
 /// What outside the cloud may be backed up from this site. Plans name these things; addresses and paths stand only here.

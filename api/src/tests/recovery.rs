@@ -109,6 +109,16 @@ async fn a_restore_is_planned_and_then_carried_out() {
     let body = json!({"name": "do", "backup": "now", "mode": "Execute", "planDigest": digest, "existing": "Replace"});
     let asked = post(&door, "token-zhang", RESTORES, body).await;
     assert_eq!((asked.status, &asked.body["planDigest"]), (StatusCode::CREATED, &json!(digest)), "{asked:?}");
+    let folder = json!({"site": "hohhot", "root": "returns", "subpath": "2026/11"});
+    let elsewhere = json!([{"source": "scans", "files": folder}]);
+    let body = json!({"name": "tree", "backup": "now", "mode": "Plan", "sources": ["scans"], "redirects": elsewhere});
+    let asked = post(&door, "token-zhang", RESTORES, body).await;
+    assert_eq!((asked.status, &asked.body["redirects"]), (StatusCode::CREATED, &elsewhere), "{asked:?}");
+    assert_eq!(door.hub.object("systemrestores/dept-finance/tree").unwrap()["spec"]["redirects"], elsewhere);
+    let path = json!([{"source": "scans", "files": {"path": "/etc"}}]);
+    let body = json!({"name": "x", "backup": "now", "mode": "Plan", "redirects": path});
+    let wrong = post(&door, "token-zhang", RESTORES, body).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong:?}");
     let wrong = post(&door, "token-zhang", RESTORES, json!({"name": "x", "backup": "now", "mode": "Perhaps"})).await;
     assert_eq!(wrong.body["findings"][0]["pointer"], "/mode", "{wrong:?}");
 }

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plan::FileSource;
 use super::{Progress, RunFailure};
 use crate::condition::{Condition, conditions_schema};
 use crate::wire::wire_enum;
@@ -71,16 +72,21 @@ impl RestorePhase {
     }
 }
 
-/// Where a source goes if not where it came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.grant) != has(self.files)").message("a source goes to either a grant or files"))]
 pub struct RestoreRedirect {
     /// Source, as the backup names it.
     #[schemars(length(min = 1, max = 30))]
     pub source: String,
     /// Grant of the same department, at the same or another site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    pub grant: String,
+    pub grant: Option<String>,
+    /// Folder below a file root of the same department; one that is not there is made, in a folder that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FileSource>,
 }
 
 /// A restore (系统恢复): brings a backup back. What was asked for does not change; `spec.cancel` ends it early.

@@ -11,7 +11,7 @@ use zhengyun_worker::run::open::{KeyArgs, TrustArgs};
 use zhengyun_worker::run::restore as worker;
 use zhengyun_worker::store::open::StoreArgs;
 
-/// Works out what a restore of a namespace or database would do, and carries out exactly that.
+/// Works out what a restore of a namespace, database or file tree would do, and carries out exactly that.
 ///
 /// Without --agreed nothing is written: the report names what would become of every object, and a digest of that. With --agreed the
 /// same is worked out again, and carried out only if its digest is the agreed one. Reports are JSON on stdout, progress and the error
@@ -37,6 +37,46 @@ pub(crate) enum Command {
     Restore(Box<RestoreArgs>),
     /// Restore one database of a backup.
     RestoreDatabase(Box<DatabaseRestoreArgs>),
+    /// Restore one file tree of a backup.
+    RestoreFiles(Box<FilesRestoreArgs>),
+}
+
+/// From where to which directory.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FilesRestoreArgs {
+    /// From where.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Which key.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What is known of the repository.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Directory that receives it, by a path without symbolic links; one that is not there is made, in one that is.
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// Snapshot of the backup.
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub snapshot: String,
+    /// Root of the backup's manifest, as it was recorded when the backup was made.
+    #[arg(long, value_name = "HEX")]
+    pub root: String,
+    /// Source in the backup.
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// What becomes of a directory that is not empty.
+    #[arg(long, value_enum)]
+    pub existing: Existing,
+    /// Digest of the plan that is carried out; without it nothing is written.
+    #[arg(long, value_name = "DIGEST")]
+    pub agreed: Option<String>,
+    /// Folder for what must be known again when a killed process is followed by another one.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: PathBuf,
+    /// New file for the outcome of every item, a JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Option<PathBuf>,
 }
 
 /// From where to which database.

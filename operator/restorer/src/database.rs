@@ -15,7 +15,8 @@ use zhengyun_worker::run::restore_database::DatabaseReport;
 
 use crate::args::DatabaseRestoreArgs;
 use crate::ended::Ended;
-use crate::restore::{self, NAMED, Report};
+use crate::restore::{self, Report};
+use crate::told::{counts, failures, number};
 
 /// Whether something may have been written to the target.
 pub(crate) fn wrote(args: &DatabaseRestoreArgs) -> bool {
@@ -84,6 +85,7 @@ fn order(args: &DatabaseRestoreArgs, dry_run: bool) -> worker::RestoreArgs {
         database,
         existing: args.existing.into(),
         despite_damage: false,
+        compare: false,
         outcomes: args.outcomes.clone().filter(|_| !dry_run),
     }
 }
@@ -110,29 +112,4 @@ fn in_the_way(looked: &RestoreReport, database: &DatabaseReport) -> String {
         looked.target(),
         database.in_the_way.join(", ")
     )
-}
-
-fn counts(report: &RestoreReport) -> OutcomeCounts {
-    OutcomeCounts {
-        created: number(report.created),
-        replaced: number(report.replaced),
-        unchanged: number(report.same),
-        skipped: number(report.skipped),
-        ..OutcomeCounts::default()
-    }
-}
-
-fn failures(report: &RestoreReport) -> Vec<RunFailure> {
-    let named = report.failures.iter().take(NAMED);
-    named
-        .map(|failure| RunFailure {
-            reason: "Differs".to_owned(),
-            subject: cut(failure.item.clone(), 500),
-            message: cut(failure.cause.clone(), 2000),
-        })
-        .collect()
-}
-
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

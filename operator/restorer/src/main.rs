@@ -1,12 +1,14 @@
-//! `zhengyun-restorer`: restores one namespace or database of a backup, as planned.
+//! `zhengyun-restorer`: restores one namespace, database or file tree of a backup, as planned.
 
 mod args;
 mod backed;
 mod database;
 mod ended;
+mod files;
 mod guard;
 mod restore;
 mod target;
+mod told;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::RestoreDatabase(order) => {
             (database::restore(order, runtime.handle(), &control), database::wrote(order))
         }
+        Command::RestoreFiles(order) => (files::restore(order, runtime.handle(), &control), files::wrote(order)),
     };
     drop(reporter);
     match outcome {

@@ -214,6 +214,7 @@ fn write(
             args::Existing::Fail | args::Existing::Skip => worker::Existing::Skip,
         },
         despite_damage: false,
+        compare: false,
         outcomes: args.outcomes.clone(),
     };
     let report = worker::restore(&order, runtime, control)?;

@@ -1,6 +1,7 @@
 //! What the controllers of disaster recovery share: where runs are carried out, keys, the way into a site.
 
 pub mod database;
+pub mod folders;
 pub mod home;
 pub mod keys;
 pub mod order;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use zhengyun_domain::recovery::run::Sighting;
 
+use self::folders::Folders;
 use super::Context;
 use crate::executor::process::ProcessExecutor;
 use crate::executor::{Executor, ExecutorError, RunId, Task};
@@ -32,6 +34,7 @@ pub const RESTORER: &str = "zhengyun-restorer";
 pub struct Recovery {
     executor: Arc<dyn Executor>,
     roots: Vec<PathBuf>,
+    folders: Folders,
     databases: DatabasePolicy,
     http: bool,
 }
@@ -63,6 +66,8 @@ impl Recovery {
             anyhow::ensure!(real.is_dir(), "--backup-root {}: it is no folder", root.display());
             roots.push(real);
         }
+        let kept: Vec<PathBuf> = std::fs::canonicalize(dir).into_iter().chain(roots.iter().cloned()).collect();
+        let folders = Folders::from_args(args, &kept)?;
         let databases = DatabasePolicy { lab_local: args.lab_local_databases, refused: Vec::new() };
         if databases.lab_local {
             tracing::warn!(
@@ -72,7 +77,7 @@ impl Recovery {
         if args.lab_http_stores {
             tracing::warn!("laboratory: buckets without TLS are allowed (--lab-http-stores)");
         }
-        Ok(Some(Self { executor: Arc::new(executor), roots, databases, http: args.lab_http_stores }))
+        Ok(Some(Self { executor: Arc::new(executor), roots, folders, databases, http: args.lab_http_stores }))
     }
 
     /// The same, for the hub of a kubeconfig: no database may have its addresses.
@@ -88,6 +93,11 @@ impl Recovery {
     /// Whether buckets without TLS are allowed.
     pub const fn allows_http(&self) -> bool {
         self.http
+    }
+
+    /// Folders with file trees.
+    pub const fn folders(&self) -> &Folders {
+        &self.folders
     }
 
     /// Where databases may be.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -65,6 +66,14 @@ pub struct RecoveryArgs {
     /// Folder below which backup stores may lie; may be given several times. A BackupStore elsewhere is refused.
     #[arg(long, env = "ZHENGYUN_BACKUP_ROOTS", value_name = "DIR", value_delimiter = ':')]
     pub backup_root: Vec<PathBuf>,
+    /// Folder of this machine that may be backed up, and the name that sites declare it by; may be given several times.
+    ///
+    /// Which department may have which part of it, `spec.externalSources.fileRoots` of a Site says. File trees elsewhere are not read.
+    #[arg(long, env = "ZHENGYUN_FILE_ROOTS", value_name = "NAME=PATH", value_delimiter = ':')]
+    pub file_root: Vec<NamedFolder>,
+    /// The same for a folder that restores may also write to; may be given several times.
+    #[arg(long, env = "ZHENGYUN_WRITABLE_FILE_ROOTS", value_name = "NAME=PATH", value_delimiter = ':')]
+    pub writable_file_root: Vec<NamedFolder>,
     /// For laboratories: databases that are backed up may be on this machine, and without TLS.
     #[arg(long, env = "ZHENGYUN_LAB_LOCAL_DATABASES")]
     pub lab_local_databases: bool,
@@ -74,6 +83,33 @@ pub struct RecoveryArgs {
     /// Folder of the programs zhengyun-worker and zhengyun-restorer; the operator's own unless given.
     #[arg(long, env = "ZHENGYUN_WORKER_DIR", value_name = "DIR")]
     pub worker_dir: Option<PathBuf>,
+}
+
+/// A folder, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFolder {
+    /// Its name, a DNS label.
+    pub name: String,
+    /// Absolute path.
+    pub path: PathBuf,
+}
+
+impl FromStr for NamedFolder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, path) = text.split_once('=').ok_or("write NAME=PATH, such as exports=/srv/exports")?;
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let edge = |end: Option<u8>| end.is_some_and(|b| b != b'-');
+        if name.len() > 63 || !name.bytes().all(plain) || !edge(name.bytes().next()) || !edge(name.bytes().next_back())
+        {
+            return Err(format!("the name {name:?} is no DNS label: use lower-case letters, digits and -, at most 63"));
+        }
+        if !path.starts_with('/') {
+            return Err(format!("the path {path:?} is not absolute: begin it with /"));
+        }
+        Ok(Self { name: name.to_owned(), path: path.into() })
+    }
 }
 
 /// Form of the log.
@@ -108,4 +144,18 @@ pub enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NamedFolder;
+
+    #[test]
+    fn a_folder_has_a_name_and_an_absolute_path() {
+        let folder: NamedFolder = "exports=/srv/a=b".parse().unwrap();
+        assert_eq!((folder.name.as_str(), folder.path.to_str()), ("exports", Some("/srv/a=b")));
+        for wrong in ["/srv/exports", "=/srv", "Exports=/srv", "-a=/srv", "a-=/srv", "a/b=/srv", "a=srv", "a="] {
+            assert!(wrong.parse::<NamedFolder>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -61,7 +61,7 @@ pub struct DatabaseTargetArgs {
     /// the roles of the source.
     #[arg(long)]
     pub without_roles: bool,
-    /// Prove the backup, look at the target database, say what would be done, and write nothing.
+    /// Prove the backup, look at the target database or directory, say what would be done, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// What is true of all databases.

@@ -201,6 +201,8 @@ pub(crate) fn backups() -> Vec<Case> {
 
 pub(crate) fn restores() -> Vec<Case> {
     let base = restore("admission");
+    let files = |subpath: &str| json!({ "site": "hohhot", "root": "scans", "subpath": subpath });
+    let either = "a source goes to either a grant or files";
     let execute = with(with(base.clone(), "/spec/mode", json!("Execute")), "/spec/planDigest", json!(digest()));
     let mut cases = fields(
         WHO,
@@ -214,6 +216,23 @@ pub(crate) fn restores() -> Vec<Case> {
                 "/spec/redirects",
                 json!([{ "source": "a", "grant": "g" }, { "source": "a", "grant": "h" }]),
                 Some("Duplicate value"),
+            ),
+            (
+                "/spec/redirects",
+                json!([{ "source": "a", "grant": "g" }, { "source": "b", "files": files("2026") }]),
+                None,
+            ),
+            ("/spec/redirects", json!([{ "source": "a" }]), Some(either)),
+            ("/spec/redirects", json!([{ "source": "a", "grant": "g", "files": files("") }]), Some(either)),
+            (
+                "/spec/redirects",
+                json!([{ "source": "a", "files": files("../x") }]),
+                Some("subpath must lie below the root"),
+            ),
+            (
+                "/spec/redirects",
+                json!([{ "source": "a", "files": files("/etc") }]),
+                Some("subpath must lie below the root"),
             ),
         ],
     );

@@ -155,6 +155,10 @@ pub(crate) fn quotas() -> Vec<Case> {
 
 pub(crate) fn sites() -> Vec<Case> {
     let base = site("admission");
+    let roots = |folder: &str, subpath: &str| {
+        let root = json!({ "name": "scans", "department": "finance", "folder": folder, "subpath": subpath });
+        json!({ "fileRoots": [root] })
+    };
     let mut cases = fields(
         ADMIN,
         &base,
@@ -162,6 +166,11 @@ pub(crate) fn sites() -> Vec<Case> {
             ("/metadata/name", json!(long(40)), None),
             ("/metadata/name", json!(long(41)), Some("at most 40 characters")),
             ("/metadata/name", json!("a.b"), Some("must be a DNS label")),
+            ("/spec/externalSources", roots("exports", ""), None),
+            ("/spec/externalSources", roots("exports", "finance/scans"), None),
+            ("/spec/externalSources", roots("/srv/exports", ""), Some("folder in body should match")),
+            ("/spec/externalSources", roots("exports", "../emergency"), Some("subpath must lie below the folder")),
+            ("/spec/externalSources", roots("exports", "/etc"), Some("subpath must lie below the folder")),
             ("/spec/architectures", json!([]), Some("should have at least 1 items")),
             ("/spec/architectures", json!(["riscv64"]), Some("architectures[0]: Unsupported value")),
             ("/spec/architectures", json!(["loong64"]), None),

@@ -50,7 +50,9 @@ fn object(value: Value) -> Result<DynamicObject> {
 impl Ground {
     pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        std::fs::create_dir(folder.path().join("stores"))?;
+        for name in ["stores", "exports", "returns"] {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
         let flags = vec!["--identity".to_owned(), "first".to_owned(), "--lease-seconds".to_owned(), "4".to_owned()];
         let town = Town::start_with(LabOptions::new(&["hohhot", "ulanqab"])?, &flags).await?;
         world::apply(&town.client_of("cloud-admin")?, &[without_stages()?]).await?;
@@ -130,10 +132,18 @@ impl Ground {
         self.start_operator("second", &[])
     }
 
-    /// Ends the operator that carries out runs, and starts one with more flags.
+    /// Ends the operator that carries out runs, and starts one with more flags, and with folders for file trees.
     pub(crate) async fn restart_operator_with(&self, more: &[&str]) -> Result<()> {
         self.operator().stop().await?;
-        self.start_operator("third", more)
+        let folder = |name: &str| format!("{name}={}", self.folder(name).display());
+        let (read, written) = (folder("exports"), folder("returns"));
+        let folders = ["--file-root", &read, "--writable-file-root", &written];
+        self.start_operator("third", &[more, &folders].concat())
+    }
+
+    /// A folder beside those of the operator.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn start_operator(&self, identity: &str, more: &[&str]) -> Result<()> {

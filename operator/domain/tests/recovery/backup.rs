@@ -8,6 +8,7 @@ use zhengyun_crds::recovery::{
 };
 use zhengyun_crds::site::{ExternalDatabase, ExternalFileRoot, ExternalSources};
 use zhengyun_domain::recovery::backup::{BackupPlan, GrantFacts, Observed, StoreFacts, patience, plan};
+use zhengyun_domain::recovery::files::Folder;
 use zhengyun_domain::recovery::level::built_in;
 use zhengyun_domain::recovery::place::Place;
 
@@ -53,7 +54,8 @@ fn observed() -> Observed {
         file_roots: vec![ExternalFileRoot {
             name: "scans".to_owned(),
             department: "emergency".to_owned(),
-            path: "/srv/scans".to_owned(),
+            folder: "exports".to_owned(),
+            subpath: "emergency/scans".to_owned(),
         }],
     };
     Observed {
@@ -66,6 +68,7 @@ fn observed() -> Observed {
         stores: BTreeMap::from([("near".to_owned(), store("hohhot")), ("far".to_owned(), store("ulanqab"))]),
         places: BTreeMap::from([place("hohhot", "h1", 111.75), place("ulanqab", "u1", 113.13)]),
         declared: BTreeMap::from([("hohhot".to_owned(), declared)]),
+        folders: BTreeMap::from([("exports".to_owned(), Folder { writable: false })]),
         created: at("2026-11-01T00:00:00Z"),
     }
 }
@@ -125,7 +128,7 @@ fn sources_that_are_refused(#[case] origin: SourceOrigin, #[case] pointer: &str,
     assert_eq!((refusals[0].0.as_str(), refusals[0].1.as_str()), (pointer, rule), "{refusals:?}");
     // Nothing of another department shows.
     assert!(!refusals[0].2.contains("emergency") || rule == "SourceRefused", "{refusals:?}");
-    assert!(!refusals[0].2.contains("/srv/scans"), "{refusals:?}");
+    assert!(!refusals[0].2.contains("emergency/scans"), "{refusals:?}");
 }
 
 #[rstest]
@@ -141,6 +144,20 @@ fn a_path_never_leaves_its_root(#[case] subpath: &str) {
     let spec = RecoveryPlanSpec { sources: source(files(subpath)), ..spec() };
     let refusals = planned(&spec, &observed).unwrap_err();
     assert_eq!(refusals[0].0, "/spec/sources/0/origin/files/subpath");
+}
+
+#[test]
+fn a_file_tree_needs_its_folder_named_to_the_operator() {
+    let mut observed = observed();
+    observed.declared.get_mut("hohhot").unwrap().file_roots[0].department = "finance".to_owned();
+    let spec = RecoveryPlanSpec { sources: source(files("2026")), ..spec() };
+    let planned_source = &planned(&spec, &observed).unwrap().sources[0];
+    assert_eq!((planned_source.what.as_str(), planned_source.site.as_str()), ("files scans/2026", "hohhot"));
+    observed.folders.clear();
+    let refusals = planned(&spec, &observed).unwrap_err();
+    let (pointer, rule) = ("/spec/sources/0/origin/files/root", "ActionNotAvailable");
+    assert_eq!((refusals[0].0.as_str(), refusals[0].1.as_str()), (pointer, rule), "{refusals:?}");
+    assert!(refusals[0].2.contains("--file-root exports=PATH"), "{refusals:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod backup;
 mod charge;
 mod drill;
 mod duration;
+mod files;
 mod level;
 mod objective;
 mod plan;

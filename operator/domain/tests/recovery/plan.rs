@@ -99,6 +99,7 @@ impl Cloud {
             stores: [store("far"), store("near")].into(),
             places: [place("near-site"), place("far-site")].into(),
             declared: BTreeMap::new(),
+            folders: BTreeMap::new(),
             created: at("2026-11-25T20:00:00Z"),
         };
         let table = built_in(Edition::Gbt2025).unwrap();

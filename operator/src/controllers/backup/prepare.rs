@@ -7,11 +7,13 @@ use zhengyun_crds::recovery::{BackupTrigger, SourceOrigin, SystemBackup};
 use zhengyun_crds::{Reason, RecoveryPlan};
 use zhengyun_domain::finding::Finding;
 use zhengyun_domain::recovery::backup::run;
+use zhengyun_domain::recovery::files::Use;
 use zhengyun_domain::recovery::run::Fault;
 
 use super::Context;
 use crate::controllers::department_of;
 use crate::controllers::recovery::database::{self, Database};
+use crate::controllers::recovery::folders::{self, Tree};
 use crate::controllers::recovery::keys;
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
@@ -26,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) grounds: Vec<(String, Ground)>,
     /// Names of the sources that are databases, and where they are.
     pub(super) databases: Vec<(String, Database)>,
+    /// Names of the sources that are file trees, and where they are on this machine.
+    pub(super) files: Vec<(String, Tree)>,
     /// Stores that should hold a copy and cannot get one yet.
     pub(super) others: Vec<String>,
 }
@@ -71,6 +75,7 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
     let run = run(&plan.spec, &observed).map_err(|findings| judged(&findings))?;
     let mut grounds: Vec<(String, Ground)> = Vec::new();
     let mut databases: Vec<(String, Database)> = Vec::new();
+    let mut files: Vec<(String, Tree)> = Vec::new();
     let mut first: Option<String> = None;
     for (at, source) in plan.spec.sources.iter().enumerate() {
         let site = match &source.origin {
@@ -92,13 +97,13 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
                 databases.push((source.name.clone(), database));
                 site
             }
-            SourceOrigin::Files(_) => {
-                let message = format!(
-                    "/spec/sources/{at} of plan {}: file trees are not backed up in this version: take {} out of the plan",
-                    plan.name_any(),
-                    source.name
-                );
-                return Err(refused(Reason::ActionNotAvailable, message));
+            SourceOrigin::Files(from) => {
+                let (pointer, of) =
+                    (format!("/spec/sources/{at}/origin/files"), format!(" of plan {}", plan.name_any()));
+                let tree = folders::tree(context, department_of(&namespace), from, Use::Read, (&pointer, &of))?;
+                let site = tree.place.site.clone();
+                files.push((source.name.clone(), tree));
+                site
             }
         };
         let first = first.get_or_insert_with(|| site.clone());
@@ -125,6 +130,7 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
         },
         grounds,
         databases,
+        files,
         others: stores.collect(),
     })
 }

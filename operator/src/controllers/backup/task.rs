@@ -36,6 +36,9 @@ pub(super) async fn task(
     for (name, ground) in &prepared.grounds {
         task.option("--namespace", format!("{name}={}", ground.namespace));
     }
+    for (name, tree) in &prepared.files {
+        task.option("--files", format!("{name}={}", tree.path));
+    }
     let mut declared = Vec::new();
     for (name, source) in &prepared.databases {
         match source {
@@ -51,7 +54,7 @@ pub(super) async fn task(
     if !prepared.databases.is_empty() {
         database::policy(recovery, &mut task);
     }
-    // A declared database alone needs no API server.
+    // Declared databases and file trees need no API server.
     if let Some(first) = prepared.opened().first()
         && let Err(message) = reach::credential(context, &first.site, &mut task).await?
     {

@@ -1,11 +1,12 @@
 //! The way of a run's process into a site, and the facts about grants that decide where it may go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::recovery::StoreBackend;
-use zhengyun_crds::site::Delivery;
+use zhengyun_crds::site::{Delivery, ExternalSources};
 use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condition, marks};
 use zhengyun_domain::recovery::backup::{GrantFacts, Observed, StoreFacts};
 use zhengyun_domain::recovery::place::Place;
@@ -64,16 +65,17 @@ pub fn observed(context: &Context, namespace: &str) -> Observed {
         grants: grants.iter().map(|held| (held.name_any(), facts(held))).collect(),
         stores: context.watches.stores.all().iter().map(|store| (store.name_any(), store_facts(store))).collect(),
         places: context.watches.sites.all().iter().map(|site| (site.name_any(), place(&site.name_any()))).collect(),
-        declared: context
-            .watches
-            .sites
-            .all()
-            .iter()
-            .filter_map(|site| Some((site.name_any(), site.spec.external_sources.clone()?)))
-            .collect(),
+        declared: declared(context),
+        folders: super::of(context).map(|recovery| recovery.folders().facts()).unwrap_or_default(),
         created: context.clock.now(),
         department,
     }
+}
+
+/// What sites declare of what is outside the cloud, by site.
+pub fn declared(context: &Context) -> BTreeMap<String, ExternalSources> {
+    let sites = context.watches.sites.all();
+    sites.iter().filter_map(|site| Some((site.name_any(), site.spec.external_sources.clone()?))).collect()
 }
 
 /// Only that the site exists matters to a single run; what fails together is the plan's business.

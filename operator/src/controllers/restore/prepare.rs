@@ -6,13 +6,15 @@
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{
-    BackupPhase, CopyState, ExistingPolicy, GrantItemSource, RestoreMode, SourceOrigin, StoredCopy, SystemBackup,
-    SystemBackupStatus, SystemRestore,
+    BackupPhase, CopyState, ExistingPolicy, FileSource, GrantItemSource, RestoreMode, RestoreRedirect, SourceOrigin,
+    StoredCopy, SystemBackup, SystemBackupStatus, SystemRestore,
 };
+use zhengyun_domain::recovery::files::Use;
 
 use super::Context;
 use crate::controllers::department_of;
 use crate::controllers::recovery::database::{self, Database};
+use crate::controllers::recovery::folders::{self, Tree};
 use crate::controllers::recovery::home::Home;
 use crate::controllers::recovery::order::{Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
@@ -39,6 +41,8 @@ pub(super) enum Target {
     Namespace(Ground),
     /// A database.
     Database(Database),
+    /// A folder of this machine.
+    Files(Tree),
 }
 
 impl Prepared {
@@ -49,7 +53,7 @@ impl Prepared {
             (Target::Namespace(ground) | Target::Database(Database::Delivered { ground, .. }), _) => {
                 Some((ground, Access::Read))
             }
-            (Target::Database(Database::Declared(_)), _) => None,
+            (Target::Database(Database::Declared(_)) | Target::Files(_), _) => None,
         }
     }
 }
@@ -164,7 +168,20 @@ fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, sou
     let redirect = restore.spec.redirects.iter().find(|redirect| redirect.source == source);
     let plan = crate::controllers::backup::plan_of(context, backup);
     let origin = plan.and_then(|plan| plan.spec.sources.iter().find(|s| s.name == source).map(|s| s.origin.clone()));
+    let to_grant = |to: &RestoreRedirect| to.grant.clone().ok_or_else(|| misdirected(source, "a grant (grant)"));
     match (origin, redirect) {
+        (Some(SourceOrigin::Files(from)), None) => {
+            let of = format!(
+                " of source {source} in plan {}, where it goes back to unless spec.redirects names another folder",
+                backup.spec.plan
+            );
+            tree(context, department_of(&namespace), &from, ("/origin/files", &of))
+        }
+        (Some(SourceOrigin::Files(_)) | None, Some(RestoreRedirect { files: Some(to), .. })) => {
+            let at = restore.spec.redirects.iter().position(|redirect| redirect.source == source).unwrap_or_default();
+            tree(context, department_of(&namespace), to, (&format!("/spec/redirects/{at}/files"), ""))
+        }
+        (Some(SourceOrigin::Files(_)), Some(_)) => Err(misdirected(source, "a folder (files)")),
         (Some(SourceOrigin::Database(_)), Some(_)) => {
             let message = format!(
                 "/spec/redirects: source {source} is a database that an administrator declared, and goes back to where it came from: leave the redirect out"
@@ -175,27 +192,32 @@ fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, sou
             database::declared(context, department_of(&namespace), &from).map(Target::Database)
         }
         (Some(SourceOrigin::Item(from)), redirect) => {
-            let grant = redirect.map_or(from.grant, |redirect| redirect.grant.clone());
+            let grant = redirect.map_or(Ok(from.grant), to_grant)?;
             ground(context, &namespace, &grant)?;
             let item = GrantItemSource { grant, item: from.item };
             database::of_item(context, &namespace, &item).map(Target::Database)
         }
         (Some(SourceOrigin::Namespace(from)), None) => ground(context, &namespace, &from.grant).map(Target::Namespace),
         (Some(SourceOrigin::Namespace(_)) | None, Some(to)) => {
-            ground(context, &namespace, &to.grant).map(Target::Namespace)
-        }
-        (Some(SourceOrigin::Files(_)), _) => {
-            let message = format!("/spec/sources: {source} is a file tree: restore it with zhengyun-worker");
-            Err(refused(Reason::ActionNotAvailable, message))
+            ground(context, &namespace, &to_grant(to)?).map(Target::Namespace)
         }
         (None, None) => {
             let message = format!(
-                "/spec/redirects: plan {} does not say any more which grant source {source} came from: name the grant that it goes to",
+                "/spec/redirects: plan {} does not say any more where source {source} came from: name the grant, or the folder for a file tree, that it goes to",
                 backup.spec.plan
             );
             Err(refused(Reason::GrantNotFound, message))
         }
     }
+}
+
+/// A folder that a file tree is restored to.
+fn tree(context: &Context, department: &str, to: &FileSource, named: (&str, &str)) -> Result<Target, Refusal> {
+    folders::tree(context, department, to, Use::Write, named).map(Target::Files)
+}
+
+fn misdirected(source: &str, fix: &str) -> Refusal {
+    refused(Reason::Invalid, format!("/spec/redirects: source {source} cannot go there: name {fix} for it"))
 }
 
 /// Where a grant of the same department stands.
@@ -222,7 +244,11 @@ pub(super) async fn task(
     prepared: &Prepared,
 ) -> Result<Result<Task, String>, ReconcileError> {
     let repository = &prepared.repository;
-    let command = if matches!(prepared.target, Target::Namespace(_)) { "restore" } else { "restore-database" };
+    let command = match prepared.target {
+        Target::Namespace(_) => "restore",
+        Target::Database(_) => "restore-database",
+        Target::Files(_) => "restore-files",
+    };
     let mut task = match repository.task(context, recovery, RESTORER, command).await? {
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
@@ -248,6 +274,9 @@ pub(super) async fn task(
             task.option("--store-name", &repository.store).option("--department", &repository.department);
             task.option("--site", &target.site).option("--grant", &target.grant).option("--grant-uid", &target.uid);
             task.option("--namespace", &target.namespace);
+        }
+        Target::Files(tree) => {
+            task.option("--target", &tree.path);
         }
         Target::Database(target) => {
             database::policy(recovery, &mut task);

@@ -64,6 +64,9 @@ pub struct RestoreArgs {
     /// Restore what can be restored of a damaged backup; what cannot is named.
     #[arg(long)]
     pub despite_damage: bool,
+    /// Read a file tree back at the end, and compare it with the manifest.
+    #[arg(long)]
+    pub compare: bool,
     /// File for the outcome of every item, a JSON object a line. It takes its place when the restore came to its end.
     #[arg(long, value_name = "FILE")]
     pub outcomes: Option<PathBuf>,
@@ -128,6 +131,9 @@ pub struct RestoreReport {
     /// What there is to say of a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<restore_database::DatabaseReport>,
+    /// What there is to say of a file tree that was looked at or compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<restore_files::FilesReport>,
 }
 
 /// An item that was not restored.
@@ -180,6 +186,11 @@ impl Tally {
     /// Enters what there is to say of a database.
     pub fn database(&mut self, report: restore_database::DatabaseReport) {
         self.report.database = Some(report);
+    }
+
+    /// What there is to say of a file tree.
+    pub fn files(&mut self) -> &mut restore_files::FilesReport {
+        self.report.files.get_or_insert_default()
     }
 
     /// Counts an item that lacks a part of its owner, mode, times or attributes.
@@ -258,6 +269,7 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
             without_meta: 0,
             findings,
             database: None,
+            files: None,
         },
         outcomes: args.outcomes.as_ref().map(|file| create(file)).transpose()?,
     };
@@ -267,14 +279,18 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
     if login.is_some() && (args.target.is_some() || args.target_namespace.is_some()) {
         return Err(WorkerError::input("--target-database-file", "is there beside another target", "give one of them"));
     }
-    if args.database.dry_run && login.is_none() {
-        return Err(WorkerError::input("--dry-run", "is for databases", "leave it out"));
+    if args.database.dry_run && ready.source.kind == SourceKind::Namespace {
+        return Err(WorkerError::input("--dry-run", "is for databases and file trees", "leave it out"));
     }
     match ready.source.kind {
         SourceKind::FileTree => {
             let target = args.target.as_ref().ok_or_else(|| wrong("file tree", "--target"))?;
-            control.enter("restoring");
-            restore_files::restore(&ready, target, &mut tally)?;
+            if args.database.dry_run {
+                restore_files::look(&ready, target, &mut tally)?;
+            } else {
+                control.enter("restoring");
+                restore_files::restore(&ready, target, args.compare, &mut tally)?;
+            }
         }
         SourceKind::Namespace => {
             let namespace = args.target_namespace.as_ref().ok_or_else(|| wrong("namespace", "--target-namespace"))?;

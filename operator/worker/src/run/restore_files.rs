@@ -5,6 +5,7 @@
 
 mod complete;
 mod entry;
+mod look;
 mod meta;
 
 use std::collections::HashMap;
@@ -13,11 +14,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::restore::{Existing, Outcome, Ready, Tally};
 use crate::engine::{Kind, Meta, Stored};
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::Item;
+
+pub(super) use look::look;
 
 /// Begins the names of what stands in a target while a restore is under way.
 const OURS: &str = ".zhengyun-restore-";
@@ -28,6 +32,20 @@ const UNDER_WAY: &str = ".under-way";
 /// that comes back from the backup is taken for ours, and nothing of ours for something that came back.
 fn own_name(ready: &Ready<'_>, end: &str) -> String {
     format!("{OURS}{}{end}", ready.snapshot.id.get(..32).unwrap_or_default())
+}
+
+/// What there is to say of a file tree beyond its items.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FilesReport {
+    /// Digest of what would be done: backup, target, policy, and what becomes of every item; empty if that was not asked for.
+    pub digest: String,
+    /// What is in the way, the first ones: nothing is to be written then.
+    pub in_the_way: Vec<String>,
+    /// Items that were read back and compared.
+    pub compared: u64,
+    /// Whether they are what the manifest says; none if that was not asked for.
+    pub equal: Option<bool>,
 }
 
 /// A restore under way.
@@ -41,6 +59,8 @@ pub(super) struct Restore<'a> {
     linked: HashMap<(u64, u64), (PathBuf, String)>,
     /// What a file is called until its content is proved.
     staged: String,
+    /// For each item in order whether it shall stand at the target.
+    stands: Vec<bool>,
 }
 
 /// How the target was found.
@@ -65,7 +85,8 @@ struct Level {
 }
 
 /// Restores the source of a proved backup.
-pub(super) fn restore(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Result<()> {
+pub(super) fn restore(ready: &Ready<'_>, target: &Path, compare: bool, tally: &mut Tally) -> Result<()> {
+    // One that is complete was compared just now.
     let Some((root, state)) = open_target(ready, target, tally)? else { return Ok(()) };
     let marker = own_name(ready, UNDER_WAY);
     let broken = |e: Errno| WorkerError::local(target.join(&marker), e);
@@ -83,7 +104,8 @@ pub(super) fn restore(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Re
     let unmark = rustix::io::fcntl_dupfd_cloexec(&root, 0).map_err(broken)?;
     let top = ready.top();
     let staged = own_name(ready, ".part");
-    let mut restore = Restore { ready, tally, open: Vec::new(), linked: HashMap::new(), staged, target: state };
+    let (open, linked, stands) = (Vec::new(), HashMap::new(), Vec::new());
+    let mut restore = Restore { ready, tally, open, linked, staged, stands, target: state };
     let mut root = Some(root);
     ready.proved.compare(ready.engine, &ready.snapshot, |stored, item| {
         if stored.path == top {
@@ -104,42 +126,56 @@ pub(super) fn restore(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Re
     // The root's own times come after the last change in it.
     rustix::fs::unlinkat(&unmark, &marker, AtFlags::empty()).map_err(broken)?;
     restore.close_to(Path::new(""));
-    rustix::fs::syncfs(&unmark).map_err(|e| WorkerError::local(target, e))
+    let stands = restore.stands;
+    rustix::fs::syncfs(&unmark).map_err(|e| WorkerError::local(target, e))?;
+    if compare { complete::compare(ready, &unmark, &stands, tally) } else { Ok(()) }
 }
 
 /// Opens the target, and tells whether a restore goes on there; none if everything is there already.
 fn open_target(ready: &Ready<'_>, target: &Path, tally: &mut Tally) -> Result<Option<(OwnedFd, State)>> {
-    let unusable = |problem: String, fix: &str| WorkerError::Target {
-        target: target.display().to_string(),
-        problem,
-        fix: fix.to_owned(),
-    };
-    let fix = "name a directory that can be written, or one that does not exist in a directory that can be";
-    let root = crate::source::files::make_directory(target).map_err(|e| unusable(e, fix))?;
+    let root = crate::source::files::make_directory(target).map_err(|e| unusable(target, e, FIX))?;
+    let (state, anothers) = examine(ready, target, &root)?;
+    if ready.existing == Existing::Fail && !state.alone {
+        if complete::is_complete(ready, &root, tally)? {
+            return Ok(None);
+        }
+        let fix = "name an empty directory, or say --existing skip or --existing replace";
+        return Err(unusable(target, "is not empty", fix));
+    }
+    not_anothers(anothers, target)?;
+    Ok(Some((root, state)))
+}
+
+/// What to do about a target that cannot be used.
+const FIX: &str = "name a directory that can be written, or one that does not exist in a directory that can be";
+
+fn unusable(target: &Path, problem: impl Into<String>, fix: &str) -> WorkerError {
+    WorkerError::Target { target: target.display().to_string(), problem: problem.into(), fix: fix.to_owned() }
+}
+
+/// Refuses a target that holds a restore of another backup that did not come to its end.
+fn not_anothers(anothers: bool, target: &Path) -> Result<()> {
+    if !anothers {
+        return Ok(());
+    }
+    let problem = "another backup is being restored there, or was not restored to its end";
+    Err(unusable(target, problem, "go on with that backup, or empty the directory"))
+}
+
+/// How a target is found, and whether the mark of a restore of another backup is there and none of this one.
+fn examine(ready: &Ready<'_>, target: &Path, root: &OwnedFd) -> Result<(State, bool)> {
     let marker = own_name(ready, UNDER_WAY);
     let (mut resumes, mut others, mut is_empty) = (false, false, true);
-    for entry in Dir::read_from(&root).map_err(|e| unusable(e.to_string(), fix))? {
-        let entry = entry.map_err(|e| unusable(e.to_string(), fix))?;
+    for entry in Dir::read_from(root).map_err(|e| unusable(target, e.to_string(), FIX))? {
+        let entry = entry.map_err(|e| unusable(target, e.to_string(), FIX))?;
         let name = entry.file_name().to_bytes();
         resumes |= name == marker.as_bytes();
         others |= name.starts_with(OURS.as_bytes()) && name.ends_with(UNDER_WAY.as_bytes());
         is_empty &= matches!(name, b"." | b"..") || name == marker.as_bytes();
     }
-    let begun_alone = resumes && begun_alone(&root, &marker);
+    let begun_alone = resumes && begun_alone(root, &marker);
     let alone = is_empty || begun_alone;
-    if ready.existing == Existing::Fail && !alone {
-        if complete::is_complete(ready, &root, tally)? {
-            return Ok(None);
-        }
-        let fix = "name an empty directory, or say --existing skip or --existing replace";
-        return Err(unusable("is not empty".to_owned(), fix));
-    }
-    if !resumes && others {
-        let problem = "another backup is being restored there, or was not restored to its end";
-        let fix = "go on with that backup, or empty the directory";
-        return Err(unusable(problem.to_owned(), fix));
-    }
-    Ok(Some((root, State { resumes, alone, marked: resumes && begun_alone == alone })))
+    Ok((State { resumes, alone, marked: resumes && begun_alone == alone }, others && !resumes))
 }
 
 /// Whether the restore that was killed had the target for itself.
@@ -162,6 +198,7 @@ impl Restore<'_> {
         self.close_to(&parent);
         // A directory that could not be made takes what is in it along.
         if self.open.last().is_none_or(|level| level.path != parent) {
+            self.stands.push(false);
             let cause = "its directory could not be restored".to_owned();
             return self.tally.enter(&stored.path, Outcome::Failed, Some(cause));
         }
@@ -172,6 +209,7 @@ impl Restore<'_> {
             Kind::Socket => Ok(Outcome::LeftOut),
             _ => self.special(&stored),
         };
+        self.stands.push(matches!(result, Ok(Outcome::Created | Outcome::Replaced | Outcome::Same)));
         match result {
             Ok(outcome) => self.tally.enter(&path, outcome, None),
             Err(entry::Problem::Item(cause)) => self.tally.enter(&path, Outcome::Failed, Some(cause)),

@@ -275,6 +275,24 @@ fn open_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
     rustix::fs::openat(above, ".", directory_flags(), Mode::empty()).map_err(|e| e.to_string())
 }
 
+/// The same for a directory that need not be there, in one that is: with the identity of the one or the other.
+pub(crate) fn find_directory(path: &Path) -> std::result::Result<(Option<OwnedFd>, (u64, u64)), String> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return open_directory(path).and_then(|root| Ok((Some(root), (0, 0))));
+    };
+    let above = open_directory(above)?;
+    let found = match rustix::fs::openat(&above, name, directory_flags(), Mode::empty()) {
+        Ok(found) => Some(found),
+        Err(Errno::NOENT) => None,
+        Err(Errno::LOOP | Errno::NOTDIR) => {
+            return Err(format!("{} is a symbolic link or no directory", path.display()));
+        }
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let stat = rustix::fs::fstat(found.as_ref().unwrap_or(&above)).map_err(|e| e.to_string())?;
+    Ok((found, (stat.st_dev, stat.st_ino)))
+}
+
 /// The same for a directory that is made if it is not there.
 pub(crate) fn make_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
     if let (Some(above), Some(name)) = (path.parent(), path.file_name()) {

@@ -264,3 +264,83 @@ fn a_restore_that_was_killed_does_not_forget_what_was_there_before_it() {
     assert_eq!(std::fs::read(target.join("file")).unwrap(), b"live");
     assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1, "the mark is gone");
 }
+
+#[test]
+fn a_restore_says_what_it_would_do_and_does_that_and_reads_it_back() {
+    let place = Place::new();
+    let source = place.path("source");
+    std::fs::create_dir(&source).unwrap();
+    hostile_tree(&source);
+    // What has the name of a mark in a target that is not empty is taken for one.
+    std::fs::remove_file(source.join(".zhengyun-restore-0123456789abcdef.under-way")).unwrap();
+    report(&mut place.backup(&source));
+    let target = place.path("ours");
+    let look = |existing: &str| report(place.restore(&target).args(["--dry-run", "--existing", existing]));
+    let counts = |report: &serde_json::Value| {
+        ["created", "replaced", "same", "skipped", "failed"].map(|key| report[key].as_u64().unwrap())
+    };
+    let digest = |report: &serde_json::Value| report["files"]["digest"].as_str().unwrap().to_owned();
+    let looked = look("fail");
+    assert!(!target.exists(), "a look writes nothing");
+    assert_eq!(digest(&look("fail")), digest(&looked), "the same target gives the same digest");
+    assert_ne!(digest(&look("skip")), digest(&looked), "the policy is a part of it");
+    let done = report(place.restore(&target).arg("--compare"));
+    assert_eq!(counts(&done), counts(&looked));
+    assert_eq!(done["files"]["equal"], true, "{done:#}");
+    // The root is made, not compared; of the others only a file whose mode forbids it may be left out.
+    let all = done["created"].as_u64().unwrap();
+    assert!(done["files"]["compared"].as_u64().unwrap() >= all - 2, "{done:#}");
+    assert_equal(&source, &target);
+    // There already, in every policy.
+    let again = look("fail");
+    assert_eq!((again["created"].as_u64(), again["failed"].as_u64()), (Some(0), Some(0)), "{again:#}");
+    assert_ne!(digest(&again), digest(&looked));
+
+    std::fs::write(target.join("deep.er"), "changed").unwrap();
+    std::fs::remove_file(target.join("deep-er")).unwrap();
+    std::fs::remove_file(target.join("fifo")).unwrap();
+    std::fs::create_dir(target.join("fifo")).unwrap();
+    let before = crate::support::tree(&target);
+    let blocked = place.restore(&target).arg("--dry-run").output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&blocked.stdout).unwrap();
+    assert_eq!((told["failed"].as_u64(), blocked.status.success()), (Some(1), false), "{told:#}");
+    assert_eq!(told["files"]["inTheWay"].as_array().unwrap().len(), 20, "{told:#}");
+    let skipping = look("skip");
+    assert_eq!((skipping["created"].as_u64(), skipping["replaced"].as_u64()), (Some(1), Some(0)), "{skipping:#}");
+    let replacing = place.restore(&target).args(["--dry-run", "--existing", "replace"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&replacing.stdout).unwrap();
+    // A directory stands where the FIFO goes; the target itself counts as made anew.
+    assert_eq!((told["failed"].as_u64(), told["created"].as_u64()), (Some(1), Some(2)), "{told:#}");
+    assert!(told["failures"][0]["item"].as_str().unwrap().ends_with("/fifo"), "{told:#}");
+    assert!(crate::support::tree(&target) == before, "a look writes nothing");
+    std::fs::remove_dir(target.join("fifo")).unwrap();
+    let looked = look("replace");
+    let done = report(place.restore(&target).args(["--compare", "--existing", "replace"]));
+    assert_eq!(counts(&done), counts(&looked), "{done:#}");
+    assert_equal(&source, &target);
+}
+
+#[test]
+fn a_look_follows_no_link_and_names_no_other_backups_target() {
+    let place = Place::new();
+    let (source, target, outside) = (place.path("source"), place.path("target"), place.path("outside"));
+    std::fs::create_dir_all(source.join("sub")).unwrap();
+    std::fs::create_dir_all(&outside).unwrap();
+    std::fs::create_dir_all(&target).unwrap();
+    std::fs::write(source.join("sub/file"), "backup").unwrap();
+    report(&mut place.backup(&source));
+    std::os::unix::fs::symlink(&outside, place.path("way")).unwrap();
+    for path in ["way", "way/new", "none/new"] {
+        let (reason, message) = refused(place.restore(&place.path(path)).arg("--dry-run"));
+        assert_eq!(reason, "TargetInvalid", "{message}");
+    }
+    std::os::unix::fs::symlink(&outside, target.join("sub")).unwrap();
+    let output = place.restore(&target).args(["--dry-run", "--existing", "replace"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["failures"][0]["cause"].as_str().unwrap().contains("move it away"), "{told:#}");
+    std::fs::remove_file(target.join("sub")).unwrap();
+    std::fs::write(target.join(".zhengyun-restore-0123456789abcdef.under-way"), "").unwrap();
+    let (reason, message) = refused(place.restore(&target).args(["--dry-run", "--existing", "skip"]));
+    assert!(reason == "TargetInvalid" && message.contains("another backup"), "{message}");
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+}

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zhengyun_crds::recovery::{
-    ExistingPolicy, RestoreMode, RestoreRedirect, SystemRestore as Resource, SystemRestoreSpec,
+    ExistingPolicy, FileSource, RestoreMode, RestoreRedirect, SystemRestore as Resource, SystemRestoreSpec,
 };
 
 use super::super::run;
@@ -17,16 +17,43 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use crate::words::{ExistingPolicyWord, RestoreModeWord};
 
-/// Where a source goes if not where it came from.
+/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewRedirect {
     /// Source, as the backup names it.
     #[schema(min_length = 1, max_length = 30)]
     source: String,
-    /// Grant of the same department, at the same or another site.
+    /// Grant of the same department, at the same or another site. Either this or `files`.
+    #[serde(default)]
     #[schema(min_length = 1, max_length = 63)]
-    grant: String,
+    grant: Option<String>,
+    /// Folder for a file tree. Either this or `grant`.
+    #[serde(default)]
+    files: Option<NewFolder>,
+}
+
+/// A folder below a file root that a site declares for the department.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewFolder {
+    /// Site that declares the root.
+    #[schema(min_length = 1, max_length = 40)]
+    site: String,
+    /// Name under which the root is declared; a path is not accepted here.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    root: String,
+    /// Folder below the root, relative and without `.` or `..`; one that is not there is made, in a folder that is. Empty for all of the root.
+    #[serde(default)]
+    #[schema(max_length = 512)]
+    subpath: String,
+}
+
+impl From<NewRedirect> for RestoreRedirect {
+    fn from(to: NewRedirect) -> Self {
+        let folder = |files: NewFolder| FileSource { site: files.site, root: files.root, subpath: files.subpath };
+        Self { source: to.source, grant: to.grant, files: to.files.map(folder) }
+    }
 }
 
 /// A restore.
@@ -95,11 +122,7 @@ pub(crate) async fn create(
             plan_digest: body.plan_digest,
             existing: body.existing.unwrap_or(ExistingPolicy::Fail),
             sources: body.sources,
-            redirects: body
-                .redirects
-                .into_iter()
-                .map(|to| RestoreRedirect { source: to.source, grant: to.grant })
-                .collect(),
+            redirects: body.redirects.into_iter().map(RestoreRedirect::from).collect(),
             requested_by: caller.username().to_owned(),
             cancel: false,
         },

@@ -109,7 +109,23 @@ pub(crate) struct Redirect {
     /// Source, as the backup names it.
     source: String,
     /// Grant that it goes to.
-    grant: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
+    /// Folder that a file tree goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Folder>,
+}
+
+/// A folder below a file root that a site declares for the department.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Folder {
+    /// Site that declares the root.
+    site: String,
+    /// Name under which the root is declared.
+    root: String,
+    /// Folder below the root; empty for all of it.
+    subpath: String,
 }
 
 /// How many objects came, or would come, to what.
@@ -185,7 +201,13 @@ impl From<&Resource> for Restore {
 
 impl From<&crd::RestoreRedirect> for Redirect {
     fn from(redirect: &crd::RestoreRedirect) -> Self {
-        Self { source: redirect.source.clone(), grant: redirect.grant.clone() }
+        let folder =
+            |at: &crd::FileSource| Folder { site: at.site.clone(), root: at.root.clone(), subpath: at.subpath.clone() };
+        Self {
+            source: redirect.source.clone(),
+            grant: redirect.grant.clone(),
+            files: redirect.files.as_ref().map(folder),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::copies::{away, unusable};
 use crate::digest;
 use crate::finding::Finding;
 use crate::quantity::Quantity;
+use crate::recovery::files::{self, Folder, listed, undeclared};
 use crate::recovery::level::{LevelTable, outside_row};
 use crate::recovery::place::{Independence, Place};
 use crate::recovery::schedule::Schedule;
@@ -59,6 +60,8 @@ pub struct Observed {
     pub places: BTreeMap<String, Place>,
     /// What sites declare of what is outside the cloud, by site.
     pub declared: BTreeMap<String, ExternalSources>,
+    /// Folders that the operator was started with, by name.
+    pub folders: BTreeMap<String, Folder>,
     /// Creation of the plan; intervals count from it.
     pub created: Timestamp,
 }
@@ -175,7 +178,7 @@ pub fn plan(spec: &RecoveryPlanSpec, table: &LevelTable, observed: &Observed) ->
         refusals.push(Finding::new(
             "/spec/drill/site",
             Reason::SiteNotFound.as_str(),
-            format!("there is no site {site}: choose one of {}", names(observed.places.keys())),
+            format!("there is no site {site}: choose one of {}", listed(observed.places.keys())),
         ));
     }
     let objective = keep(objective(spec), &mut refusals);
@@ -196,11 +199,6 @@ fn keep<T>(result: Result<T, Finding>, refusals: &mut Vec<Finding>) -> Option<T>
     result.map_err(|finding| refusals.push(finding)).ok()
 }
 
-fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    let all: Vec<&str> = names.map(String::as_str).collect();
-    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
-}
-
 fn resolve(at: usize, source: &PlanSource, system: &str, observed: &Observed) -> Result<PlannedSource, Finding> {
     let refuse = |field: &str, reason: Reason, message: String| {
         Finding::new(format!("/spec/sources/{at}/origin/{field}"), reason.as_str(), message)
@@ -219,7 +217,7 @@ fn resolve(at: usize, source: &PlanSource, system: &str, observed: &Observed) ->
         SourceOrigin::Item(from) => {
             let grant = grant(&from.grant, system, observed).map_err(|(r, m)| refuse("item/grant", r, m))?;
             if !grant.items.contains(&from.item) {
-                let known = names(grant.items.iter());
+                let known = listed(grant.items.iter());
                 let message = format!("grant {} has no order line {}: it has {known}", from.grant, from.item);
                 return Err(refuse("item/item", Reason::SourceRefused, message));
             }
@@ -229,49 +227,30 @@ fn resolve(at: usize, source: &PlanSource, system: &str, observed: &Observed) ->
             let declared = observed.declared.get(&from.site).map(|declared| &declared.databases);
             let known = declared.into_iter().flatten().filter(|d| d.department == observed.department);
             if !known.clone().any(|database| database.name == from.endpoint) {
-                let known = names(known.map(|database| &database.name));
+                let known = listed(known.map(|database| &database.name));
                 let message = undeclared("database", &from.endpoint, &from.site, &observed.department, &known);
                 return Err(refuse("database/endpoint", Reason::SourceRefused, message));
             }
             Ok(planned(&from.site, None, format!("database {} at {}", from.database, from.endpoint)))
         }
         SourceOrigin::Files(from) => {
-            let declared = observed.declared.get(&from.site).map(|declared| &declared.file_roots);
-            let known = declared.into_iter().flatten().filter(|d| d.department == observed.department);
-            if !known.clone().any(|root| root.name == from.root) {
-                let known = names(known.map(|root| &root.name));
-                let message = undeclared("file root", &from.root, &from.site, &observed.department, &known);
-                return Err(refuse("files/root", Reason::SourceRefused, message));
-            }
-            if !is_below(&from.subpath) {
-                let message =
-                    format!("{:?} leaves the root: write a relative path without . or .. elements", from.subpath);
-                return Err(refuse("files/subpath", Reason::SourceRefused, message));
-            }
-            let slash = if from.subpath.is_empty() { "" } else { "/" };
-            Ok(planned(&from.site, None, format!("files {}{slash}{}", from.root, from.subpath)))
+            let known = files::Known {
+                department: &observed.department,
+                declared: &observed.declared,
+                folders: &observed.folders,
+            };
+            let place = files::place(from, &known, files::Use::Read)
+                .map_err(|no| refuse(&format!("files/{}", no.field), no.reason, no.message))?;
+            Ok(planned(&place.site, None, place.shown()))
         }
     }
-}
-
-fn undeclared(what: &str, name: &str, site: &str, department: &str, known: &str) -> String {
-    format!(
-        "site {site} declares no {what} {name} for department {department} (it declares: {known}): the cloud administrator adds it to the site's spec.externalSources"
-    )
-}
-
-/// The CRD refuses these already; a path decides what is read, so it is looked at once more where it is used.
-fn is_below(subpath: &str) -> bool {
-    subpath.is_empty()
-        || (!subpath.contains(['\0', '\n', '\r'])
-            && subpath.split('/').all(|element| !element.is_empty() && element != "." && element != ".."))
 }
 
 fn grant<'a>(name: &str, system: &str, observed: &'a Observed) -> Result<&'a GrantFacts, (Reason, String)> {
     // Another department's grant is answered like one that does not exist: a plan is no way to find out what others have.
     let own = |grant: &&GrantFacts| grant.department == observed.department;
     let Some(grant) = observed.grants.get(name).filter(own) else {
-        let known = names(observed.grants.iter().filter(|(_, grant)| own(grant)).map(|(name, _)| name));
+        let known = listed(observed.grants.iter().filter(|(_, grant)| own(grant)).map(|(name, _)| name));
         return Err((
             Reason::GrantNotFound,
             format!("department {} holds no grant {name}: it holds {known}", observed.department),
@@ -296,7 +275,7 @@ fn grant<'a>(name: &str, system: &str, observed: &'a Observed) -> Result<&'a Gra
 fn store(at: usize, name: &str, observed: &Observed) -> Result<PlannedStore, Finding> {
     let pointer = format!("/spec/copies/{at}/store");
     let Some(store) = observed.stores.get(name) else {
-        let known = names(observed.stores.keys());
+        let known = listed(observed.stores.keys());
         return Err(Finding::new(
             pointer,
             Reason::StoreNotFound.as_str(),

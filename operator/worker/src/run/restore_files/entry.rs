@@ -164,7 +164,7 @@ pub(super) fn make(parent: &OwnedFd, name: &OsStr, stored: &Stored) -> Result<()
 }
 
 /// Whether a file of ours is there already.
-fn is_same(parent: &OwnedFd, name: &OsStr, item: &Item) -> bool {
+pub(super) fn is_same(parent: &OwnedFd, name: &OsStr, item: &Item) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::openat(parent, name, flags, Mode::empty()) else { return false };
     has_content(File::from(file), item)
