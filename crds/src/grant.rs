@@ -119,6 +119,9 @@ pub struct Revocation {
     pub disposition: Disposition,
     /// When removal may begin.
     pub hold_until: Time,
+    /// When it was ordered: a restore point that keeps data must be newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_at: Option<Time>,
 }
 
 /// What a department holds at a site (资源授予), written by the operator.

@@ -64,7 +64,7 @@ wire_enum! {
     pub enum Disposition {
         /// Data is deleted.
         Delete = "Delete",
-        /// Data is kept as a proven backup; not available in this version.
+        /// Data is kept as a backup: nothing is removed before one that was made after the order is proven.
         KeepBackup = "KeepBackup",
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod charge;
 mod deliver;
+mod keep;
 mod looked;
 mod revoke;
 
@@ -111,6 +112,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<ResourceGrant>) -> Out
         Task::Rest | Task::AwaitCharge => Ok(Action::await_change()),
         Task::Deliver => deliver::deliver(&context, &api, &held, &link, seen, now).await,
         Task::Freeze(until) => revoke::freeze(&context, &api, &held, &link, until, now).await,
+        Task::Keep => keep::keep(&context, &api, &held, &link, seen, now).await,
         Task::Remove => revoke::remove(&context, &api, &held, &link, seen, now).await,
         Task::Prove => revoke::prove(&context, &api, &held, &link, seen, now).await,
     };

@@ -292,6 +292,20 @@ pub(crate) fn authors() -> Vec<Case> {
         let manual = create(by(base, "zhengyun:schedule"));
         cases.push(no(OPERATOR, format!("asks for a {kind} out of turn"), manual, by_hand));
     }
+    let kept =
+        with(with(backup("admission-author"), "/spec/trigger", json!("Revocation")), "/spec/grant", json!("live-1"));
+    let keeps = create(by(kept.clone(), "zhengyun:revocation"));
+    cases.push(yes(OPERATOR, "starts a backup for a revocation", keeps));
+    let as_schedule = create(by(kept.clone(), "zhengyun:schedule"));
+    cases.push(no(
+        OPERATOR,
+        "starts a backup for a revocation as the schedule",
+        as_schedule,
+        "spec.requestedBy must be you",
+    ));
+    let claimed = create(by(kept, "clerk-emergency"));
+    let by_hand = "a person asks for a backup or drill with Manual";
+    cases.push(no(CLERK, "claims to be a revocation", claimed, by_hand));
     let restored = create(by(restore("admission-author"), "zhengyun:schedule"));
     cases.push(no(OPERATOR, "asks for a restore", restored, "cannot create resource \"systemrestores\""));
     cases

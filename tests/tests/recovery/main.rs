@@ -1,7 +1,7 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
 //! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts what is due; drills
-//! prove the copy at the other site and leave nothing there; databases and file trees come back; a plan keeps what it says in two
-//! stores, and one of them alone brings everything back.
+//! prove the copy at the other site and leave nothing there; databases and file trees come back; a grant that is ended keeps its data
+//! until a backup of it is proven; a plan keeps what it says in two stores, and one of them alone brings everything back.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod databases;
 mod drills;
 mod files;
 mod ground;
+mod keep;
 mod runs;
 
 use std::time::Instant;
@@ -60,6 +61,7 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("file trees without a folder", files::without_a_folder(&ground).await),
         ("databases", databases::protected(&ground).await),
         ("file trees", files::protected(&ground).await),
+        ("a grant ended with a backup", keep::with_a_backup(&ground).await),
         ("buckets", buckets::used(&ground).await),
         ("a store lost", copies::lost(&ground).await),
     ] {

@@ -183,6 +183,29 @@ pub fn revoking(
     ResourceGrantStatus { phase: Some(phase), step: Some(step_), conditions: set.finish(), ..before }
 }
 
+/// The hold is over, and a restore point is waited for: what is there stays, stopped and charged.
+pub fn keeping(
+    grant: &ResourceGrant,
+    reason: Reason,
+    message: &str,
+    for_a_person: bool,
+    now: Timestamp,
+) -> ResourceGrantStatus {
+    let before = revoking(grant, RevokeStep::Frozen, message, None, now);
+    let mut set = conditions(grant, now);
+    if for_a_person {
+        set.stalled(reason, message);
+    } else {
+        set.reconciling(reason, message);
+    }
+    set.no(
+        C::Delivered,
+        Reason::Frozen,
+        "network denied, workloads stopped, data kept until a restore point is proven",
+    );
+    ResourceGrantStatus { conditions: set.finish(), ..before }
+}
+
 /// Zero was proven and the ledger released the charge: the record of the end.
 pub fn revoked(
     grant: &ResourceGrant,

@@ -8,7 +8,7 @@ use zhengyun_crds::condition::is_true;
 use zhengyun_crds::department::Department;
 use zhengyun_crds::grant::{Bundle, GrantPhase, ResourceGrant};
 use zhengyun_crds::policy::ApprovalPolicy;
-use zhengyun_crds::request::{Action, Disposition, Finding, ItemRevision, Material, Order};
+use zhengyun_crds::request::{Action, Finding, ItemRevision, Material, Order};
 use zhengyun_crds::site::Site;
 use zhengyun_crds::system::InformationSystem;
 use zhengyun_crds::{ConditionType, Reason};
@@ -231,13 +231,6 @@ fn assess_revoke(order: &Order, around: &Surroundings<'_>, findings: &mut Vec<Fi
             grant.spec.revision
         );
         findings.push(finding("/order/baseRevision", Reason::StaleRevision, message));
-    }
-    if order.disposition == Some(Disposition::KeepBackup) {
-        findings.push(finding(
-            "/order/disposition",
-            Reason::ActionNotAvailable,
-            "KeepBackup is not available in this version; use Delete, after keeping a copy of the data".to_owned(),
-        ));
     }
 }
 

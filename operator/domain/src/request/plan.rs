@@ -357,6 +357,7 @@ fn plan_approved(observed: &Observed<'_>, before: &ResourceRequestStatus, now: T
                 request: reference,
                 disposition: order.disposition.unwrap_or(Disposition::Delete),
                 hold_until: Time(now.checked_add(hold).unwrap_or(now)),
+                ordered_at: Some(Time(now)),
             })
         }
     }

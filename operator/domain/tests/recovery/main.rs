@@ -14,6 +14,7 @@ mod charge;
 mod drill;
 mod duration;
 mod files;
+mod keep;
 mod level;
 mod objective;
 mod plan;

@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
-use zhengyun_crds::recovery::{BackupTrigger, SourceOrigin, SystemBackup};
+use zhengyun_crds::recovery::{BackupTrigger, PlanSource, SourceOrigin, SystemBackup};
 use zhengyun_crds::{Reason, RecoveryPlan};
 use zhengyun_domain::finding::Finding;
 use zhengyun_domain::recovery::backup::run;
@@ -68,8 +68,19 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
         ));
     };
     if backup.spec.trigger == BackupTrigger::Revocation {
-        let message = format!("/spec/trigger: {} is not offered in this version: write Manual", backup.spec.trigger);
-        return Err(refused(Reason::ActionNotAvailable, message));
+        // What is proven is that this grant was read, whatever the plan says by then.
+        let is_named = |source: &PlanSource| match &source.origin {
+            SourceOrigin::Namespace(from) => Some(&from.grant) == backup.spec.grant.as_ref(),
+            _ => false,
+        };
+        if !plan.spec.sources.iter().any(is_named) {
+            let message = format!(
+                "/spec/sources of plan {}: none is the namespace of grant {} any more: add it again",
+                plan.name_any(),
+                backup.spec.grant.as_deref().unwrap_or_default()
+            );
+            return Err(refused(Reason::SourceRefused, message));
+        }
     }
     let observed = reach::observed(context, &namespace);
     let run = run(&plan.spec, &observed).map_err(|findings| judged(&findings))?;
@@ -80,7 +91,7 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
     for (at, source) in plan.spec.sources.iter().enumerate() {
         let site = match &source.origin {
             SourceOrigin::Namespace(from) => {
-                let Some(ground) = reach::ground(context, &namespace, &from.grant) else {
+                let Some(ground) = reach::readable(context, &namespace, &from.grant) else {
                     return Err(refused(Reason::GrantNotLive, format!("grant {} is not in service", from.grant)));
                 };
                 let site = ground.site.clone();

@@ -192,6 +192,7 @@ pub(super) async fn end(
         request: RequestRef { name: drill.name_any(), uid: drill.uid().unwrap_or_default() },
         disposition: Disposition::Delete,
         hold_until: Time(now),
+        ordered_at: Some(Time(now)),
     };
     let patch = json!({
         "metadata": { "uid": held.metadata.uid, "resourceVersion": held.metadata.resource_version },

@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::grant::{ClaimRecord, InventoryEntry, ResourceGrant, ResourceGrantStatus, RevokeStep};
 use zhengyun_crds::ledger::ObjectCharge;
+use zhengyun_crds::request::Disposition;
 use zhengyun_crds::{GrantPhase, Reason, RequestPhase, ResourceRequest};
 use zhengyun_domain::delivery::desired;
 use zhengyun_domain::grant;
@@ -18,7 +19,7 @@ use super::super::Context;
 use super::charge::charged_object;
 use super::deliver::intend;
 use super::looked::{LONG_END, Seen};
-use super::{StepError, namespace_of, watch_kinds, write};
+use super::{StepError, keep, namespace_of, watch_kinds, write};
 use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::watches::key;
 use crate::site::driver::{Removal, SiteDriver, Zero};
@@ -33,19 +34,40 @@ const WORTH_A_WORD: SignedDuration = SignedDuration::from_secs(15);
 const RESIDUE: Duration = Duration::from_secs(10);
 
 pub(super) async fn freeze(
-    _context: &Context,
+    context: &Context,
     api: &Api<ResourceGrant>,
     held: &ResourceGrant,
     link: &Arc<SiteLink>,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Action, StepError> {
-    let namespace = namespace_of(held)?.to_owned();
-    // Begun before anything is stopped: whoever resumes knows why the network is denied.
     let message = format!(
         "frozen until {until}: network denied, workloads stopped, data kept; the authority may undo it until then"
     );
-    let begun = |held: &ResourceGrant| grant::revoking(held, RevokeStep::Frozen, &message, None, now);
+    let held = frozen(api, held, link, &message, now).await?;
+    if held.spec.revocation.as_ref().is_some_and(|r| r.disposition == Disposition::KeepBackup) {
+        let message = format!("{message}; {}", keep::ahead(context, &held, now).await?);
+        write(api, &held, &grant::revoking(&held, RevokeStep::Frozen, &message, None, now)).await?;
+    }
+    if seeded::is(Bug::HoldNeverEnds) {
+        return Ok(Action::await_change());
+    }
+    let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    // Pods that a controller makes again in spite of the quota are looked for meanwhile.
+    Ok(Action::requeue(wait.min(Duration::from_secs(30)).max(Duration::from_millis(50))))
+}
+
+/// Network and workloads are stopped, data stays.
+pub(super) async fn frozen(
+    api: &Api<ResourceGrant>,
+    held: &ResourceGrant,
+    link: &Arc<SiteLink>,
+    message: &str,
+    now: Timestamp,
+) -> Result<ResourceGrant, StepError> {
+    let namespace = namespace_of(held)?.to_owned();
+    // Begun before anything is stopped: whoever resumes knows why the network is denied.
+    let begun = |held: &ResourceGrant| grant::revoking(held, RevokeStep::Frozen, message, None, now);
     let held = begin(api, held, RevokeStep::Frozen, begun(held)).await?;
     let wanted = desired(&held, &namespace, true);
     let held = intend(api, &held, &wanted).await?;
@@ -54,13 +76,10 @@ pub(super) async fn freeze(
     let uid = held.uid().unwrap_or_default();
     let applied = link.freeze(&wanted, &status.inventory, &uid, &namespace).await?;
     let inventory = with_uids(&status.inventory, &applied.inventory);
-    write(api, &held, &ResourceGrantStatus { inventory, ..begun(&held) }).await?;
-    if seeded::is(Bug::HoldNeverEnds) {
-        return Ok(Action::await_change());
-    }
-    let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    // Pods that a controller makes again in spite of the quota are looked for meanwhile.
-    Ok(Action::requeue(wait.min(Duration::from_secs(30)).max(Duration::from_millis(50))))
+    let keeps = held.spec.revocation.as_ref().is_some_and(|r| r.disposition == Disposition::KeepBackup);
+    // What is said of a restore point stands until there is more to say.
+    let said = if keeps { held.status.clone().unwrap_or_default() } else { begun(&held) };
+    Ok(write(api, &held, &ResourceGrantStatus { inventory, ..said }).await?)
 }
 
 /// Writes down that a step begins, once: what a later look found says more, and saying it in turns would have the grant looked at

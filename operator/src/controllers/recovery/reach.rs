@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt};
 use zhengyun_crds::recovery::StoreBackend;
 use zhengyun_crds::site::{Delivery, ExternalSources};
 use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condition, marks};
+use zhengyun_domain::grant::awaits_backup;
 use zhengyun_domain::recovery::backup::{GrantFacts, Observed, StoreFacts};
 use zhengyun_domain::recovery::place::Place;
 
@@ -40,6 +41,20 @@ pub fn ground(context: &Context, namespace: &str, grant: &str) -> Option<Ground>
     if crate::controllers::grant::phase(&held) != GrantPhase::InService {
         return None;
     }
+    stands(&held, grant)
+}
+
+/// Where a grant of a department stands, if there is something to read: one that is being ended and is kept until it is backed up counts.
+pub fn readable(context: &Context, namespace: &str, grant: &str) -> Option<Ground> {
+    let held = context.watches.grants.get_in(namespace, grant)?;
+    if is_readable(&held) { stands(&held, grant) } else { None }
+}
+
+fn is_readable(held: &ResourceGrant) -> bool {
+    crate::controllers::grant::phase(held) == GrantPhase::InService || awaits_backup(held)
+}
+
+fn stands(held: &ResourceGrant, grant: &str) -> Option<Ground> {
     Some(Ground {
         site: held.spec.site.clone(),
         grant: grant.to_owned(),
@@ -58,7 +73,7 @@ pub fn observed(context: &Context, namespace: &str) -> Observed {
         system: held.spec.system.clone(),
         site: held.spec.site.clone(),
         namespace: held.status.as_ref().and_then(|s| s.namespace.clone()),
-        live: crate::controllers::grant::phase(held) == GrantPhase::InService,
+        live: is_readable(held),
         items: database::delivered(held),
     };
     Observed {
