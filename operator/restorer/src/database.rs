@@ -11,7 +11,7 @@ use zhengyun_worker::control::Control;
 use zhengyun_worker::error::WorkerError;
 use zhengyun_worker::run::open;
 use zhengyun_worker::run::restore::{self as worker, RestoreReport};
-use zhengyun_worker::run::restore_database::DatabaseReport;
+use zhengyun_worker::run::restore_database::{DatabaseReport, NOT_RESTORED};
 
 use crate::args::DatabaseRestoreArgs;
 use crate::ended::Ended;
@@ -53,10 +53,13 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
             .map_err(|e| WorkerError::local(&kept, e))?;
     }
     let marker = args.state_dir.join("writing");
-    fs::write(&marker, b"").map_err(|e| WorkerError::local(&marker, e))?;
-    let done = worker::restore(&order(args, false), runtime, control).inspect_err(|error| {
-        // One transaction: what did not come to its end changed nothing.
-        if matches!(error, WorkerError::Database { .. } | WorkerError::Target { .. } | WorkerError::NotIntact { .. }) {
+    // What an earlier process may have written stands, whatever becomes of this one.
+    let earlier = marker.exists();
+    let mut writes = order(args, false);
+    (writes.database.resumes, writes.database.writing) = (earlier, Some(marker.clone()));
+    let done = worker::restore(&writes, runtime, control).inspect_err(|error| {
+        // One transaction: one whose end was undone changed nothing.
+        if !earlier && error.reason() == NOT_RESTORED {
             let _ = fs::remove_file(&marker);
         }
     })?;

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -30,6 +31,12 @@ use crate::error::{Result, WorkerError};
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long it may take until the login is done as well.
+const LOGIN: Duration = Duration::from_secs(30);
+/// How long a question about the server may take.
+const ANSWER: Duration = Duration::from_mins(1);
+/// How large its answer may be: whoever runs the server must not fill this machine.
+const ANSWER_BYTES: usize = 16 << 20;
 /// Key of the name under which our connections show at the server.
 const APPLICATION: &str = "zhengyun-worker";
 
@@ -64,6 +71,13 @@ pub struct DatabaseTargetArgs {
     /// Prove the backup, look at the target database or directory, say what would be done, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// A restore of the same kind was killed in the middle: what holds all objects and rows of the backup is what it wrote. PostgreSQL
+    /// may word a definition anew when it is dumped again, so this is taken for equal then, and only then.
+    #[arg(long)]
+    pub resumes: bool,
+    /// File that stands as soon as the database may have been written; for programs that have this one done in their own.
+    #[arg(skip)]
+    pub writing: Option<PathBuf>,
     /// What is true of all databases.
     #[command(flatten)]
     pub databases: DatabaseArgs,
@@ -125,7 +139,7 @@ impl Server {
         let addresses = runtime.block_on(address::resolve(login, args))?;
         let mut last = None;
         for address in addresses {
-            match runtime.block_on(connect(login, address)) {
+            match runtime.block_on(reach(login, address)) {
                 Ok(client) => return Self::look(login, address, client, runtime),
                 Err(error) => last = Some(error),
             }
@@ -155,7 +169,9 @@ impl Server {
         server.major = number / 10_000;
         server.version = format!("{}.{}", server.major, number % 10_000);
         server.encoding = field(1);
-        server.identity = format!("{}/{}", login.shown(), field(2));
+        // A server that was made anew under the same name has another number.
+        let system = server.one("SELECT system_identifier FROM pg_control_system()").unwrap_or_default();
+        server.identity = format!("{}/{}/{system}", login.shown(), field(2));
         let names = server.rows("SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname")?;
         server.extensions = names.into_iter().flatten().collect();
         Ok(server)
@@ -163,14 +179,29 @@ impl Server {
 
     /// Asks, and takes the answer as text.
     pub fn rows(&self, query: &str) -> Result<Vec<Vec<String>>> {
-        let answer = self.runtime.block_on(self.client.simple_query(query)).map_err(|e| told(&self.login, &e))?;
-        let text = |row: &tokio_postgres::SimpleQueryRow| {
+        let asked = async { tokio::time::timeout(ANSWER, self.ask(query)).await };
+        self.runtime
+            .block_on(asked)
+            .unwrap_or_else(|_| Err(unreachable(&self.login, "it gives no answer within a minute")))
+    }
+
+    async fn ask(&self, query: &str) -> Result<Vec<Vec<String>>> {
+        let text = |row: &tokio_postgres::SimpleQueryRow| -> Vec<String> {
             (0..row.len()).map(|at| row.try_get(at).ok().flatten().unwrap_or_default().to_owned()).collect()
         };
-        Ok(answer
-            .iter()
-            .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some(text(row)) } else { None })
-            .collect())
+        let said = |error: tokio_postgres::Error| told(&self.login, &error);
+        let mut answer = std::pin::pin!(self.client.simple_query_raw(query).await.map_err(said)?);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(message) = answer.next().await {
+            let SimpleQueryMessage::Row(row) = message.map_err(said)? else { continue };
+            let row = text(&row);
+            bytes += row.iter().map(String::len).sum::<usize>() + size_of::<Vec<String>>();
+            if bytes > ANSWER_BYTES {
+                return Err(unreachable(&self.login, "its answer to a short question has no end"));
+            }
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     /// The first field of the first row.
@@ -182,6 +213,12 @@ impl Server {
     pub fn failed(&self, reason: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> WorkerError {
         failed(&self.login, reason, problem, fix)
     }
+}
+
+/// Connects, or gives up: one that takes connections and says nothing must not hold a run for ever.
+async fn reach(login: &Login, address: SocketAddr) -> Result<Client> {
+    let connected = tokio::time::timeout(LOGIN, connect(login, address)).await;
+    connected.unwrap_or_else(|_| Err(unreachable(login, "it lets nobody in within 30 s")))
 }
 
 async fn connect(login: &Login, address: SocketAddr) -> Result<Client> {
@@ -257,4 +294,21 @@ fn told(login: &Login, error: &tokio_postgres::Error) -> WorkerError {
         return unreachable(login, &problem);
     }
     failed(login, "DatabaseRefused", format!("{problem} (SQLSTATE {})", code.code()), "let the user do this")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::{Login, reach};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_given_up() {
+        let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = silent.local_addr().unwrap();
+        let login = serde_json::json!({ "host": "127.0.0.1", "database": "app", "user": "app", "password": "x" });
+        let login: Login = serde_json::from_value(login).unwrap();
+        let error = reach(&login, address).await.err().unwrap();
+        assert!(error.reason() == "DatabaseUnreachable" && error.to_string().contains("within 30 s"), "{error}");
+    }
 }

@@ -107,6 +107,66 @@ impl Postgres {
         &self.bin
     }
 
+    /// Its process, and where its output goes.
+    pub fn process(&self) -> (u32, PathBuf) {
+        (self.server.id(), self.folder.path().join("log"))
+    }
+
+    /// The superuser at this server.
+    pub fn superuser(&self) -> Superuser {
+        Superuser { bin: self.bin.clone(), port: self.port }
+    }
+
+    /// [`Superuser::sql`]
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
+        self.superuser().sql(database, statements)
+    }
+
+    /// [`Superuser::session`]
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn session(&self, database: &str) -> Result<Child> {
+        self.superuser().session(database)
+    }
+
+    /// [`Superuser::digests`]
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn digests(&self, database: &str) -> Result<Vec<String>> {
+        self.superuser().digests(database)
+    }
+
+    /// Sessions of a program at the server.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn sessions(&self, application: &str) -> Result<usize> {
+        let query = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
+        Ok(self.sql("postgres", &query)?.parse()?)
+    }
+}
+
+/// The superuser of a lab's server, whoever started that.
+#[derive(Clone, Debug)]
+pub struct Superuser {
+    bin: PathBuf,
+    port: u16,
+}
+
+impl Superuser {
+    /// At the server on a port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed.
+    pub fn at(port: u16) -> Result<Self> {
+        Ok(Self { bin: programs()?, port })
+    }
+
     /// Carries out statements as the superuser; what they answer, a line a row.
     ///
     /// # Errors
@@ -125,7 +185,7 @@ impl Postgres {
     /// When it cannot be started.
     pub fn session(&self, database: &str) -> Result<Child> {
         let mut command = Command::new(self.bin.join("psql"));
-        command.env_clear().env("PGPASSWORD", PASSWORD).env("LC_ALL", "C.UTF-8").env("HOME", self.folder.path());
+        command.env_clear().env("PGPASSWORD", PASSWORD).env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
         command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
         command.arg("-p").arg(self.port.to_string()).arg("-d").arg(database);
         Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
@@ -144,15 +204,6 @@ impl Postgres {
              WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
         )?;
         Ok(rows.lines().map(str::to_owned).collect())
-    }
-
-    /// Sessions of a program at the server.
-    ///
-    /// # Errors
-    /// When the server does not answer.
-    pub fn sessions(&self, application: &str) -> Result<usize> {
-        let query = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'");
-        Ok(self.sql("postgres", &query)?.parse()?)
     }
 }
 

@@ -129,6 +129,20 @@ pub fn tables(script: impl Read) -> std::io::Result<Tables> {
     Ok(tables)
 }
 
+/// Reads definitions as a script, and keeps a digest of them in their order. Which versions wrote it does not count.
+pub fn definitions(script: impl Read) -> std::io::Result<[u8; 32]> {
+    let mut reader = BufReader::with_capacity(256 << 10, script);
+    let mut all = Sha256::new();
+    while let Some(line) = next(&mut reader)? {
+        let is_mark =
+            [&b"\\restrict "[..], b"\\unrestrict ", b"-- Dumped "].iter().any(|mark| line.prefix.starts_with(mark));
+        if !is_mark {
+            all.update(line.digest);
+        }
+    }
+    Ok(all.finalize().into())
+}
+
 /// What says nothing of the data: comments, settings, and the marks of a script that may not run programs.
 fn is_idle(line: &str) -> bool {
     line.is_empty()
@@ -201,7 +215,7 @@ pub fn names(objects: &[Object]) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{differences, objects, tables};
+    use super::{definitions, differences, objects, tables};
 
     const LIST: &str = ";\n; Archive created at 2026-01-01\n;\n3; 2615 2200 SCHEMA - public pg_database_owner\n215; 1259 16386 TABLE public invoice app\n3320; 0 16386 TABLE DATA public invoice app\n2; 3079 16384 EXTENSION - \"uuid-ossp\" \n3321; 0 0 COMMENT - EXTENSION \"uuid-ossp\" \n";
 
@@ -214,6 +228,17 @@ mod tests {
         assert_eq!(all[3].extension(), Some("uuid-ossp"));
         assert_eq!(all[4].extension(), Some("uuid-ossp"));
         assert_eq!(all[1].line(), "215; 1259 16386 TABLE public invoice app");
+    }
+
+    #[test]
+    fn definitions_count_with_their_order_and_without_who_wrote_them() {
+        let script = |by: &str, body: &str| {
+            definitions(format!("--\n-- Dumped by pg_dump {by}\n\\restrict {by}\nSET a = 1;\n{body}\n").as_bytes())
+        };
+        let first = script("15.1", "CREATE FUNCTION f() AS $$ 1 $$;\nCREATE VIEW v;").unwrap();
+        assert_eq!(script("15.9", "CREATE FUNCTION f() AS $$ 1 $$;\nCREATE VIEW v;").unwrap(), first);
+        assert_ne!(script("15.1", "CREATE FUNCTION f() AS $$ 2 $$;\nCREATE VIEW v;").unwrap(), first);
+        assert_ne!(script("15.1", "CREATE VIEW v;\nCREATE FUNCTION f() AS $$ 1 $$;").unwrap(), first);
     }
 
     #[test]

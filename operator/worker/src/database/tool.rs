@@ -143,7 +143,13 @@ impl Running {
         if status.success() {
             return Ok(Ok(()));
         }
-        let said = if said.trim().is_empty() { status.to_string() } else { said.trim().to_owned() };
+        // How it ended tells more than its last words if it did not end by itself.
+        let by_itself = status.code().is_some();
+        let said = match (said.trim(), by_itself) {
+            ("", _) => status.to_string(),
+            (said, true) => said.to_owned(),
+            (said, false) => format!("{status}: {said}"),
+        };
         Ok(Err(said))
     }
 }

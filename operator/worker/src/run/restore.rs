@@ -305,6 +305,8 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
                 args: &to.databases,
                 without_roles: to.without_roles,
                 dry_run: to.dry_run,
+                resumes: to.resumes,
+                writing: to.writing.as_deref(),
                 runtime,
             };
             restore_database::restore(&ready, &target, &mut tally)?;

@@ -6,14 +6,16 @@
 
 mod feed;
 mod fits;
+mod standing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use self::standing::is_data;
 use super::restore::{Existing, Outcome, Ready, Tally};
 use super::verify::Scratch;
 use crate::database::archive::{self, Object, Tables};
@@ -27,6 +29,18 @@ use crate::secret::sha256_hex;
 const ENDING: Duration = Duration::from_secs(30);
 /// How many names of a list are told.
 const NAMED: usize = 20;
+/// Reason of an error after which the target stands as before.
+pub const NOT_RESTORED: &str = "DatabaseNotRestored";
+/// Words of `pg_restore` after which it is not known how its transaction ended.
+const LOST: [&str; 7] = [
+    "server closed the connection",
+    "terminating connection",
+    "no connection to the server",
+    "lost synchronization",
+    "could not receive data",
+    "could not send data",
+    "SSL ",
+];
 
 /// Where a database goes.
 #[derive(Debug)]
@@ -39,6 +53,10 @@ pub(super) struct Target<'a> {
     pub(super) without_roles: bool,
     /// Nothing is written.
     pub(super) dry_run: bool,
+    /// A process before this one may have written it.
+    pub(super) resumes: bool,
+    /// File that stands as soon as the database may have been written.
+    pub(super) writing: Option<&'a Path>,
     /// For whoever waits.
     pub(super) runtime: &'a Handle,
 }
@@ -108,7 +126,9 @@ impl Restore<'_> {
             Outcome::Created
         } else if self.ready.existing == Existing::Skip {
             Outcome::Skipped
-        } else if wanted.iter().all(|object| names_there.contains(object.name.as_str())) && self.stands(&mut report)? {
+        } else if wanted.iter().all(|object| names_there.contains(object.name.as_str()))
+            && self.stands(&stored, &mut report)?
+        {
             // A worker that was killed after its transaction ended left it so.
             Outcome::Same
         } else {
@@ -134,6 +154,9 @@ impl Restore<'_> {
             self.enter(&stored, of)?;
             self.tally.database(report);
             return Ok(());
+        }
+        if let Some(marker) = self.target.writing {
+            std::fs::write(marker, b"").map_err(|e| WorkerError::local(marker, e))?;
         }
         self.ready.control.enter("restoring");
         let tables = self.write(&stored, &there, outcome == Outcome::Replaced)?;
@@ -209,78 +232,6 @@ impl Restore<'_> {
         Ok(archive::objects(&list))
     }
 
-    fn objects_there(&self) -> Result<Vec<Object>> {
-        let mut dump = self.dump.on(&self.server, self.scratch.directory())?;
-        dump.args(["--format=custom", "--compress=0", "--no-password", "--schema-only"]).stdout(Stdio::piped());
-        let mut dumping = Running::start(&mut dump, self.ready.control)?;
-        let mut list = self.load.alone(self.scratch.directory());
-        list.arg("--list").stdout(Stdio::piped());
-        if let Some(stdout) = dumping.stdout.take() {
-            list.stdin(Stdio::from(stdout));
-        }
-        let mut listing = Running::start(&mut list, self.ready.control)?;
-        // Here it would keep the pipe open.
-        drop(list);
-        let mut text = String::new();
-        if let Some(mut stdout) = listing.stdout.take() {
-            std::io::Read::read_to_string(&mut stdout, &mut text)
-                .map_err(|e| WorkerError::engine("reading a list", e))?;
-        }
-        let listed = listing.end()?;
-        dumping.end()?.map_err(|said| self.unreadable(&said))?;
-        listed.map_err(|said| self.unreadable(&said))?;
-        let mut objects = archive::objects(&text);
-        // The list does not name them one by one; they count where nothing else does.
-        let bare = objects.iter().all(|object| object.is_of_extension() || object.is_of_every_database());
-        if bare && self.server.one("SELECT count(*) FROM pg_largeobject_metadata")? != "0" {
-            objects.extend(archive::objects("0; 0 0 LARGE OBJECTS - all -"));
-        }
-        Ok(objects)
-    }
-
-    fn unreadable(&self, said: &str) -> WorkerError {
-        self.server.failed(
-            "DumpFailed",
-            format!("pg_dump cannot read the target: {said}"),
-            "let the user read everything there (GRANT pg_read_all_data)",
-        )
-    }
-
-    /// The rows at the target.
-    fn rows_there(&self) -> Result<Tables> {
-        let mut command = self.dump.on(&self.server, self.scratch.directory())?;
-        command.args(["--format=plain", "--no-password", "--section=data"]).stdout(Stdio::piped());
-        let mut running = Running::start(&mut command, self.ready.control)?;
-        let tables = match running.stdout.take() {
-            Some(stdout) => archive::tables(stdout).map_err(|e| WorkerError::engine("reading rows", e))?,
-            None => Tables::new(),
-        };
-        running.end()?.map_err(|said| self.unreadable(&said))?;
-        Ok(tables)
-    }
-
-    /// The rows in the dump.
-    fn rows_stored(&self) -> Result<Tables> {
-        let mut command = self.reading_rows();
-        feed::through(self.ready, &self.parts, &mut [], &mut command, archive::tables)?
-            .map_err(|said| WorkerError::damaged("the dump", format!("pg_restore says: {said}")))
-    }
-
-    fn reading_rows(&self) -> std::process::Command {
-        let mut command = self.load.alone(self.scratch.directory());
-        command.args(["--section=data", "--file=-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command
-    }
-
-    /// Whether the target holds the rows of the backup already.
-    fn stands(&self, report: &mut DatabaseReport) -> Result<bool> {
-        let stored = self.rows_stored()?;
-        count(&stored, report);
-        let equal = archive::differences(&stored, &self.rows_there()?).is_empty();
-        report.equal = Some(equal);
-        Ok(equal)
-    }
-
     /// Writes, in one transaction; the rows that were written are counted on the way.
     fn write(&self, stored: &[Object], there: &[Object], clean: bool) -> Result<Tables> {
         let mut command = self.load.on(&self.server, self.scratch.directory())?;
@@ -335,56 +286,49 @@ impl Restore<'_> {
         } else {
             "mend what pg_restore names and run the command again"
         };
-        self.server.failed("DatabaseNotRestored", format!("nothing was changed; pg_restore failed: {said}"), fix)
-    }
-
-    /// What stands at the target, held against the dump.
-    fn compare(
-        &self,
-        stored: &Tables,
-        wanted: &std::collections::BTreeSet<&str>,
-        report: &mut DatabaseReport,
-    ) -> Result<Vec<String>> {
-        let there = self.objects_there()?;
-        let names = archive::names(&there);
-        let of_roles =
-            |name: &str| self.target.without_roles && (name.starts_with("ACL ") || name.starts_with("DEFAULT ACL "));
-        let lost = |name: &&&str| !names.contains(**name) && !is_data(name) && !of_roles(name) && !is_common(name);
-        let mut differences: Vec<String> =
-            wanted.iter().filter(lost).map(|name| format!("{name}: it is not there")).collect();
-        differences.extend(archive::differences(stored, &self.rows_there()?));
-        count(stored, report);
-        report.equal = Some(differences.is_empty());
-        Ok(differences)
+        if is_lost(said) {
+            return self.server.failed(
+                "DatabaseOutcomeUnknown",
+                format!("pg_restore lost the server, and whether its transaction ended is not known: {said}"),
+                "look at the database, or plan the restore again: what stands there already is told",
+            );
+        }
+        self.server.failed(NOT_RESTORED, format!("nothing was changed; pg_restore failed: {said}"), fix)
     }
 }
 
-fn count(tables: &Tables, report: &mut DatabaseReport) {
-    report.tables = tables.len() as u64;
-    report.rows = tables.values().map(|rows| rows.count).sum();
-}
-
-/// Entries of a dump that are rows and not objects.
-fn is_data(name: &str) -> bool {
-    [
-        "TABLE DATA ",
-        "SEQUENCE SET ",
-        "MATERIALIZED VIEW DATA ",
-        "BLOB",
-        "LARGE OBJECT",
-        "COMMENT - LARGE OBJECT",
-        "ACL - LARGE OBJECT",
-    ]
-    .iter()
-    .any(|begin| name.starts_with(begin))
-}
-
-/// Entries that every database has, or that belong to extensions.
-fn is_common(name: &str) -> bool {
-    let object = archive::objects(&format!("0; 0 0 {name} -"));
-    object.iter().any(|object| object.is_of_every_database() || object.is_of_extension())
+/// Whether it is not known how a transaction ended, by the last words of whoever led it.
+fn is_lost(said: &str) -> bool {
+    // After this come the words of the dump.
+    let (own, command) = said.split_once("Command was:").unwrap_or((said, ""));
+    said.starts_with("signal: ") || LOST.iter().any(|word| own.contains(word)) || command.trim().starts_with("COMMIT")
 }
 
 fn first<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     names.take(NAMED).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_lost;
+
+    #[test]
+    fn what_is_not_known_is_told_from_what_was_undone() {
+        for lost in [
+            "pg_restore: error: could not execute query: server closed the connection unexpectedly\nCommand was: COMMIT",
+            "pg_restore: error: could not execute query: FATAL:  terminating connection due to administrator command",
+            "pg_restore: error: could not execute query: ERROR:  out of memory\nCommand was: COMMIT",
+            "signal: 9 (SIGKILL): pg_restore: warning: one thing",
+            "signal: 9 (SIGKILL)",
+        ] {
+            assert!(is_lost(lost), "{lost}");
+        }
+        for undone in [
+            "pg_restore: error: could not execute query: ERROR:  role \"app\" does not exist\nCommand was: ALTER TABLE x OWNER TO app;",
+            "pg_restore: error: could not execute query: ERROR:  relation \"connection\" already exists\nCommand was: CREATE TABLE terminating connection",
+            "exit status: 1",
+        ] {
+            assert!(!is_lost(undone), "{undone}");
+        }
+    }
 }

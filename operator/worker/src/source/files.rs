@@ -278,7 +278,7 @@ fn open_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
 /// The same for a directory that need not be there, in one that is: with the identity of the one or the other.
 pub(crate) fn find_directory(path: &Path) -> std::result::Result<(Option<OwnedFd>, (u64, u64)), String> {
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
-        return open_directory(path).and_then(|root| Ok((Some(root), (0, 0))));
+        return open_directory(path).map(|root| (Some(root), (0, 0)));
     };
     let above = open_directory(above)?;
     let found = match rustix::fs::openat(&above, name, directory_flags(), Mode::empty()) {

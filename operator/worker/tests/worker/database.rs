@@ -211,6 +211,48 @@ fn what_is_there_already_is_dealt_with_as_told() {
     assert_eq!(stage.server.digests("back").unwrap(), changed);
 }
 
+#[test]
+fn equal_is_what_has_the_definitions_of_the_backup_too() {
+    let stage = Stage::new(50);
+    report(&mut stage.backup());
+    stage.create("back");
+    report(&mut stage.restore("back"));
+    let broken = "SET ROLE app; CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS $$ SELECT n * 3 $$";
+    stage.server.sql("back", broken).unwrap();
+    let (reason, message) = refused(&mut stage.restore("back"));
+    assert_eq!(reason, "TargetInvalid", "names and rows are those of the backup, and yet: {message}");
+    let replaced = report(stage.restore("back").args(["--existing", "replace"]));
+    assert!(replaced["replaced"].as_u64().unwrap() > 12, "{replaced:#}");
+    assert_eq!(stage.server.sql("back", "SELECT twice(2)").unwrap(), "4");
+    // A large object that the backup does not hold is no part of it.
+    stage.server.sql("back", "SET ROLE app; SELECT lo_from_bytea(4712, '\\xff'::bytea)").unwrap();
+    assert_eq!(refused(&mut stage.restore("back")).0, "TargetInvalid");
+}
+
+#[test]
+fn what_a_killed_restore_wrote_is_told_by_its_rows() {
+    let stage = Stage::new(50);
+    // PostgreSQL words such a rule anew when it is dumped from where it was restored.
+    let rule = "SET ROLE app; CREATE TABLE kind (k varchar(10) CHECK (k IN ('open', 'done')))";
+    stage.server.sql("app", rule).unwrap();
+    report(&mut stage.backup());
+    stage.create("back");
+    // Simulated is the end alone: everything was written when the server is said to be gone.
+    let program = stage.server.bin().join("pg_restore");
+    let lost = "pg_restore: error: could not execute query: server closed the connection unexpectedly";
+    let script = format!(
+        "case \"$*\" in *--single-transaction*) {0} \"$@\" && echo '{lost}' >&2 && exit 1;; *) exec {0} \"$@\";; esac",
+        program.display()
+    );
+    let programs = stand_in(&stage, "pg_restore", &script);
+    let (reason, message) = refused(stage.restore("back").arg("--postgres-bin").arg(&programs));
+    assert_eq!(reason, "DatabaseOutcomeUnknown", "{message}");
+    assert!(message.contains("not known") && !message.contains("nothing was changed"), "{message}");
+    stage.same("app", "back");
+    let again = report(stage.restore("back").arg("--resumes"));
+    assert!(again["same"].as_u64().unwrap() > 12 && again["failed"] == 0, "{again:#}");
+}
+
 fn report_of_a_failure(command: &mut Command) -> Value {
     let output = command.output().unwrap();
     assert!(!output.status.success());

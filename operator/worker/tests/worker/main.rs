@@ -17,7 +17,7 @@ mod kills;
 mod lease;
 mod namespace;
 #[path = "../../../../tests/src/lab/postgres.rs"]
-#[expect(unreachable_pub, reason = "the lab has the same file, and shows it to others")]
+#[expect(unreachable_pub, dead_code, reason = "the lab has the same file, and shows it to others")]
 mod postgres;
 mod retention;
 #[path = "../../../../tests/src/lab/s3.rs"]
