@@ -1,5 +1,6 @@
 //! A small real world for demo, figures and tests: the region's real divisions and departments, invented people, sites and quotas.
 
+pub mod content;
 pub mod door;
 mod establish;
 mod fixtures;

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Progress, RunFailure, SignatureAlgorithm};
+use super::{Progress, RunFailure, SignatureAlgorithm, SourceOrigin};
 use crate::condition::{Condition, conditions_schema};
 use crate::wire::wire_enum;
 
@@ -145,12 +145,15 @@ pub struct SystemBackupSpec {
 }
 
 /// What was captured of one source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CapturedSource {
     /// Source, as the plan names it.
     #[schemars(length(max = 30))]
     pub name: String,
+    /// What is read, as the plan said when the run began. It is brought back there unless a restore says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<SourceOrigin>,
     /// Moment whose data it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured_at: Option<Time>,

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plan::FileSource;
+use super::plan::{DatabaseSource, FileSource};
 use super::{Progress, RunFailure};
 use crate::condition::{Condition, conditions_schema};
 use crate::wire::wire_enum;
@@ -72,10 +72,10 @@ impl RestorePhase {
     }
 }
 
-/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree.
+/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree, a declared database for one.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.grant) != has(self.files)").message("a source goes to either a grant or files"))]
+#[x_kube(validation = Rule::new("[has(self.grant), has(self.files), has(self.database)].exists_one(there, there)").message("a source goes to one place: a grant, files or a database"))]
 pub struct RestoreRedirect {
     /// Source, as the backup names it.
     #[schemars(length(min = 1, max = 30))]
@@ -87,6 +87,9 @@ pub struct RestoreRedirect {
     /// Folder below a file root of the same department; one that is not there is made, in a folder that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FileSource>,
+    /// Database that an administrator declared for the same department, at the same or another site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSource>,
 }
 
 /// A restore (系统恢复): brings a backup back. What was asked for does not change; `spec.cancel` ends it early.

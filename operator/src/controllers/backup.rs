@@ -110,7 +110,7 @@ async fn reserving(
         phase = step(phase, event).map_err(defect)?;
     }
     let mut status = report::moved(backup, phase, None, context.clock.now());
-    report::intend(&mut status, &prepared.repository.store, &prepared.others);
+    report::intend(&mut status, &prepared.sources, &prepared.repository.store, &prepared.others);
     written(api, backup, &status, Action::await_change()).await
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
-use zhengyun_crds::recovery::{RestorePhase, SystemRestore, SystemRestoreStatus};
+use zhengyun_crds::recovery::{RestoreMode, RestorePhase, SystemRestore, SystemRestoreStatus};
 use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::restore::{Event, Facts, follow, step};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
@@ -118,10 +118,10 @@ async fn start(
     let prepared = match prepare::prepare(context, restore) {
         Ok(prepared) => prepared,
         Err(Refusal::Waits(message)) => return waits(context, api, restore, &message).await,
-        // The grant, the backup or the plan went away under the run; whether something was written, the phase tells.
+        // The grant, the backup or the plan went away under the run. One that executes and had a process may have written.
         Err(Refusal::Final(fault)) => {
-            let written = matches!(phase(restore), RestorePhase::Restoring | RestorePhase::Comparing);
-            let event = if written { Event::BrokeOff } else { Event::Refused };
+            let may_have_written = restore.spec.mode == RestoreMode::Execute && after.attempt > 0;
+            let event = if may_have_written { Event::BrokeOff } else { Event::Refused };
             return moved(context, api, restore, event, Some(fault)).await;
         }
     };

@@ -22,8 +22,11 @@ const PLAN: &str = "databases";
 pub(crate) async fn protected(ground: &Ground) -> Result<()> {
     let server = Postgres::start()?;
     server.sql("postgres", &format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'"))?;
-    for database in ["declared", "delivered"] {
+    for database in ["declared", "delivered", "another"] {
         server.sql("postgres", &format!("CREATE DATABASE {database} OWNER app"))?;
+        if database == "another" {
+            continue;
+        }
         let rows = format!(
             "SET ROLE app; CREATE TABLE invoice (id bigserial PRIMARY KEY, code text, raw bytea);
              INSERT INTO invoice (code, raw) SELECT '{database}' || n, decode(md5(n::text), 'hex') FROM generate_series(1, {ROWS}) n;
@@ -36,6 +39,7 @@ pub(crate) async fn protected(ground: &Ground) -> Result<()> {
     stage.refused_outside_a_laboratory(&grant).await?;
     ground.restart_operator_with(&["--lab-local-databases", "--lab-http-stores"]).await?;
     stage.backed_up_and_restored().await?;
+    stage.goes_where_it_was_read_or_where_a_restore_says().await?;
     stage.what_is_wrong_is_told().await
 }
 
@@ -56,7 +60,7 @@ impl Stage<'_> {
         let admin = self.ground.town.client_of("cloud-admin")?;
         let declared = json!({ "spec": { "externalSources": { "databases": [{
             "name": "old-invoices", "department": DEPARTMENT, "host": "127.0.0.1", "port": self.server.port,
-            "databases": ["declared"], "secretName": "database-old-invoices"
+            "databases": ["declared", "another"], "secretName": "database-old-invoices"
         }] } } });
         let sites: Api<Site> = Api::all(admin.clone());
         sites.patch("hohhot", &PatchParams::default(), &Patch::Merge(&declared)).await?;
@@ -178,6 +182,41 @@ impl Stage<'_> {
             ensure!(replaced.phase == Some(RestorePhase::Completed), "{:?} {:?}", replaced.failure, replaced.failures);
             ensure!(self.server.digests(database)? == before, "what stands is not what was backed up");
         }
+        Ok(())
+    }
+
+    /// A plan that names another database by now changes nothing of an earlier backup; a redirect does.
+    async fn goes_where_it_was_read_or_where_a_restore_says(&self) -> Result<()> {
+        let before = self.server.digests("declared")?;
+        let mut source = declared_source();
+        source["origin"]["database"]["database"] = json!("another");
+        let plans: Api<RecoveryPlan> = Api::namespaced(self.ground.town.client_of(CLERK)?, NAMESPACE);
+        let change = |sources: Value| Patch::Merge(json!({ "spec": { "sources": sources } }));
+        let sources = plans.get(PLAN).await?.spec.sources;
+        plans.patch(PLAN, &PatchParams::default(), &change(json!([source]))).await?;
+        let planned = self.restore("old-unmoved", "old", None, "Fail").await?;
+        ensure!(planned.planned.as_ref().is_some_and(|p| p.unchanged > 3 && p.created == 0), "{:?}", planned.planned);
+        plans.patch(PLAN, &PatchParams::default(), &change(serde_json::to_value(sources)?)).await?;
+        let to = json!([{ "source": "old", "database": { "site": "hohhot", "endpoint": "old-invoices", "database": "another" } }]);
+        let mut spec = json!({
+            "backup": "databases", "mode": "Plan", "existing": "Fail", "sources": ["old"], "redirects": to,
+            "requestedBy": CLERK
+        });
+        let planned = self.ground.restore_as("old-away-plan", spec.clone()).await?;
+        spec["mode"] = json!("Execute");
+        spec["planDigest"] = json!(planned.plan_digest.context("a plan has a digest")?);
+        let done = self.ground.restore_as("old-away", spec).await?;
+        ensure!(done.phase == Some(RestorePhase::Completed), "{:?} {:?}", done.failure, done.failures);
+        ensure!(self.server.digests("another")? == before, "what stands is not what was backed up");
+        // What was changed beside the rows is not called equal.
+        self.server.sql("another", "CREATE OR REPLACE VIEW codes AS SELECT code || '!' AS code FROM invoice")?;
+        let again = json!({
+            "backup": "databases", "mode": "Plan", "existing": "Replace", "sources": ["old"],
+            "redirects": [{ "source": "old", "database": { "site": "hohhot", "endpoint": "old-invoices", "database": "another" } }],
+            "requestedBy": CLERK
+        });
+        let planned = self.ground.restore_as("old-away-again", again).await?;
+        ensure!(planned.planned.as_ref().is_some_and(|p| p.replaced > 3), "{:?}", planned.planned);
         Ok(())
     }
 

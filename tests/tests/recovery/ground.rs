@@ -16,14 +16,16 @@ use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::lab::{Component, LabOptions};
 use zhengyun_tests::town::{Town, phase_of, said};
 use zhengyun_tests::world;
+use zhengyun_tests::world::content::{self, Content};
 
 use super::OBJECTS;
-use super::content::{self, Content};
 
 pub(crate) const DEPARTMENT: &str = "finance";
 pub(crate) const NAMESPACE: &str = "dept-finance";
 pub(crate) const CLERK: &str = "clerk-finance";
 pub(crate) const STORE: &str = "hohhot-1";
+/// Of each object.
+const BYTES: usize = 12_000;
 /// Longest wait for what takes seconds; a build beside it makes it slower.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -63,7 +65,7 @@ impl Ground {
         let theirs =
             granted(&town, "emergency", "clerk-emergency", "smart-emergency", "hohhot", "theirs", space()).await?;
         let client = town.site_admin("hohhot")?;
-        content::make(&client, namespace_of(&home)?, 0, OBJECTS).await?;
+        content::make(&client, namespace_of(&home)?, 0, OBJECTS, BYTES).await?;
         Ok(Self {
             recovering: std::sync::Mutex::default(),
             elsewhere: away.name_any(),
@@ -187,7 +189,7 @@ impl Ground {
         self.recovering.lock().unwrap().clone().expect("it was started")
     }
 
-    fn place(&self, site: &str) -> Result<&str> {
+    pub(crate) fn place(&self, site: &str) -> Result<&str> {
         namespace_of(if site == "hohhot" { &self.home } else { &self.away })
     }
 
@@ -214,7 +216,7 @@ impl Ground {
     }
 
     pub(crate) async fn add_objects(&self, count: usize) -> Result<()> {
-        content::make(&self.town.site_admin("hohhot")?, self.place("hohhot")?, OBJECTS, count).await
+        content::make(&self.town.site_admin("hohhot")?, self.place("hohhot")?, OBJECTS, count, BYTES).await
     }
 
     pub(crate) async fn change(&self, site: &str, map: &str, patch: Value) -> Result<()> {

@@ -9,8 +9,8 @@ use zhengyun_crds::{GrantPhase, RecoveryPlan};
 use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{phase_of, said};
 use zhengyun_tests::world;
+use zhengyun_tests::world::content;
 
-use super::content;
 use super::ground::{CLERK, DEPARTMENT, Ground, NAMESPACE, PATIENCE, STORE};
 use super::is;
 
@@ -24,7 +24,7 @@ pub(crate) async fn with_a_backup(ground: &Ground) -> Result<()> {
     let name = grant.name_any();
     let namespace = grant.status.as_ref().and_then(|s| s.namespace.clone()).context("a grant has a namespace")?;
     let site = ground.town.site_admin("hohhot")?;
-    content::make(&site, &namespace, FIRST, COUNT).await?;
+    content::make(&site, &namespace, FIRST, COUNT, 1_000).await?;
     let before = content::read(&site, &namespace).await?;
     ensure!(before.len() == COUNT, "{} objects were made", before.len());
 

@@ -12,7 +12,6 @@
 )]
 
 mod buckets;
-mod content;
 mod copies;
 mod databases;
 mod drills;

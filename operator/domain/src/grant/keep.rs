@@ -67,7 +67,7 @@ pub fn keep(facts: &Facts<'_>, now: Timestamp) -> Kept {
     let Some((plan, seen)) = plans.first() else {
         return waits(
             Reason::BackupNotFound,
-            format!(
+            &format!(
                 "no recovery plan of department {} protects grant {grant}: write a RecoveryPlan with spec.sources [{{name: space, origin: {{namespace: {{grant: {grant}}}}}}}]; 没有灾备方案保护该资源授予，请编写方案",
                 facts.grant.spec.department
             ),
@@ -82,22 +82,22 @@ pub fn keep(facts: &Facts<'_>, now: Timestamp) -> Kept {
             backup.name_any(),
             phase(backup)
         );
-        return waits(Reason::InProgress, message, false);
+        return waits(Reason::InProgress, &message, false);
     }
     if let Err(findings) = seen {
         let told: Vec<String> = findings.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect();
         let rule = findings.first().map(|finding| finding.rule.as_str());
         let reason = Reason::ALL.iter().copied().find(|reason| Some(reason.as_str()) == rule);
         let message = format!("plan {name} cannot run: {}", told.join("; "));
-        return waits(reason.unwrap_or(Reason::Invalid), message, true);
+        return waits(reason.unwrap_or(Reason::Invalid), &message, true);
     }
     if plan.spec.paused {
         let message = format!("/spec/paused of plan {name} is set, so no backup is started: take it away");
-        return waits(Reason::Paused, message, true);
+        return waits(Reason::Paused, &message, true);
     }
     if let Some(other) = facts.backups.iter().find(|backup| of_plan(backup, plan) && !phase(backup).is_terminal()) {
         let message = format!("backup {} of plan {name} runs, and one at a time is made", other.name_any());
-        return waits(Reason::InProgress, message, false);
+        return waits(Reason::InProgress, &message, false);
     }
     let ended =
         own.iter().filter(|b| of_plan(b, plan)).filter_map(|b| Some((b.status.as_ref()?.finished_at.as_ref()?.0, *b)));
@@ -111,7 +111,7 @@ pub fn keep(facts: &Facts<'_>, now: Timestamp) -> Kept {
                 phase(backup),
                 said(backup)
             );
-            return waits(Reason::BackupNotVerified, message, true);
+            return waits(Reason::BackupNotVerified, &message, true);
         }
     }
     // The same run has the same name however often it is started.
@@ -183,7 +183,7 @@ fn made(plan: &RecoveryPlan, grant: &ResourceGrant, since: Timestamp) -> SystemB
     backup
 }
 
-fn waits(reason: Reason, message: String, for_a_person: bool) -> Kept {
+fn waits(reason: Reason, message: &str, for_a_person: bool) -> Kept {
     let message = cut(
         format!(
             "data is kept, stopped and charged, until a restore point is proven that was made after the end was ordered: {message}"

@@ -3,7 +3,9 @@
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
-use zhengyun_crds::recovery::{BackupTrigger, PlanSource, SourceOrigin, SystemBackup};
+use zhengyun_crds::recovery::{
+    BackupTrigger, CapturedSource, PlanSource, RecoveryPlanSpec, SourceOrigin, SystemBackup,
+};
 use zhengyun_crds::{Reason, RecoveryPlan};
 use zhengyun_domain::finding::Finding;
 use zhengyun_domain::recovery::backup::run;
@@ -24,6 +26,8 @@ use crate::runtime::controller::ReconcileError;
 pub(super) struct Prepared {
     /// Where it is written.
     pub(super) repository: Repository,
+    /// What is read.
+    pub(super) sources: Vec<PlanSource>,
     /// Names of the sources that are namespaces, and where they are. All sources are at one site.
     pub(super) grounds: Vec<(String, Ground)>,
     /// Names of the sources that are databases, and where they are.
@@ -54,6 +58,14 @@ pub(crate) fn plan_of(context: &Context, backup: &SystemBackup) -> Option<std::s
     (plan.uid().as_deref() == Some(backup.spec.plan_uid.as_str())).then_some(plan)
 }
 
+/// What a run that began reads, whatever the plan says by now.
+fn begun(backup: &SystemBackup) -> Option<Vec<PlanSource>> {
+    let read = &backup.status.as_ref()?.sources;
+    let source = |read: &CapturedSource| Some(PlanSource { name: read.name.clone(), origin: read.origin.clone()? });
+    let sources: Vec<PlanSource> = read.iter().filter_map(source).collect();
+    (!sources.is_empty()).then_some(sources)
+}
+
 pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepared, Refusal> {
     let namespace = backup.namespace().unwrap_or_default();
     let Some(plan) = plan_of(context, backup) else {
@@ -67,13 +79,14 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
             ),
         ));
     };
+    let sources = begun(backup).unwrap_or_else(|| plan.spec.sources.clone());
     if backup.spec.trigger == BackupTrigger::Revocation {
         // What is proven is that this grant was read, whatever the plan says by then.
         let is_named = |source: &PlanSource| match &source.origin {
             SourceOrigin::Namespace(from) => Some(&from.grant) == backup.spec.grant.as_ref(),
             _ => false,
         };
-        if !plan.spec.sources.iter().any(is_named) {
+        if !sources.iter().any(is_named) {
             let message = format!(
                 "/spec/sources of plan {}: none is the namespace of grant {} any more: add it again",
                 plan.name_any(),
@@ -83,12 +96,13 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
         }
     }
     let observed = reach::observed(context, &namespace);
-    let run = run(&plan.spec, &observed).map_err(|findings| judged(&findings))?;
+    let spec = RecoveryPlanSpec { sources: sources.clone(), ..plan.spec.clone() };
+    let run = run(&spec, &observed).map_err(|findings| judged(&findings))?;
     let mut grounds: Vec<(String, Ground)> = Vec::new();
     let mut databases: Vec<(String, Database)> = Vec::new();
     let mut files: Vec<(String, Tree)> = Vec::new();
     let mut first: Option<String> = None;
-    for (at, source) in plan.spec.sources.iter().enumerate() {
+    for (at, source) in sources.iter().enumerate() {
         let site = match &source.origin {
             SourceOrigin::Namespace(from) => {
                 let Some(ground) = reach::readable(context, &namespace, &from.grant) else {
@@ -139,6 +153,7 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
             store,
             backend,
         },
+        sources,
         grounds,
         databases,
         files,

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 use serde_json::Value;
 use zhengyun_crds::recovery::{
-    BackupPhase, CapturedSource, Consistency, CopyState, ManifestRecord, Progress, SignatureAlgorithm, StoredCopy,
-    SystemBackup, SystemBackupStatus,
+    BackupPhase, CapturedSource, Consistency, CopyState, ManifestRecord, PlanSource, Progress, SignatureAlgorithm,
+    StoredCopy, SystemBackup, SystemBackupStatus,
 };
 use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
@@ -105,8 +105,14 @@ pub(super) fn judged(work: Option<&Work>, sighting: Sighting) -> Sighting {
     Sighting::Failed(Fault { reason: NOT_INTACT.to_owned(), message, ..Fault::default() })
 }
 
-/// Writes down which stores should hold a copy: the first is written first.
-pub(super) fn intend(status: &mut SystemBackupStatus, store: &str, others: &[String]) {
+/// Writes down what is read, and which stores should hold a copy: the first is written first. A change of the plan is for later runs.
+pub(super) fn intend(status: &mut SystemBackupStatus, sources: &[PlanSource], store: &str, others: &[String]) {
+    let source = |source: &PlanSource| CapturedSource {
+        name: source.name.clone(),
+        origin: Some(source.origin.clone()),
+        ..CapturedSource::default()
+    };
+    status.sources = sources.iter().map(source).collect();
     let copy = |store: &str| StoredCopy {
         store: store.to_owned(),
         state: CopyState::Missing,
@@ -122,11 +128,14 @@ pub(super) fn intend(status: &mut SystemBackupStatus, store: &str, others: &[Str
 pub(super) fn seal(status: &mut SystemBackupStatus, sealed: &Sealed) {
     status.captured_at = moment(&sealed.captured_at);
     let single = sealed.sources.len() == 1;
+    let read = std::mem::take(&mut status.sources);
+    let origin = |name: &str| read.iter().find(|source| source.name == name).and_then(|source| source.origin.clone());
     status.sources = sealed
         .sources
         .iter()
         .map(|source| CapturedSource {
             name: source.name.clone(),
+            origin: origin(&source.name),
             captured_at: moment(&source.captured_at),
             consistency: Some(source.consistency.into()),
             server_version: source.database.as_ref().map(|database| cut(database.server_version.clone(), 60)),

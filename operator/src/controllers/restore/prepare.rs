@@ -162,12 +162,15 @@ fn source(wanted: &[String], status: &SystemBackupStatus) -> Result<String, Refu
     }
 }
 
-/// Where a source goes: where it came from, unless another grant is named.
+/// Where a source goes: where it came from, unless another grant, folder or database is named.
 fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, source: &str) -> Result<Target, Refusal> {
     let namespace = restore.namespace().unwrap_or_default();
     let redirect = restore.spec.redirects.iter().find(|redirect| redirect.source == source);
+    // What the run wrote down, and not what the plan says by now; only of one that wrote nothing down the plan tells.
+    let read = backup.status.iter().flat_map(|status| &status.sources).find(|read| read.name == source);
     let plan = crate::controllers::backup::plan_of(context, backup);
-    let origin = plan.and_then(|plan| plan.spec.sources.iter().find(|s| s.name == source).map(|s| s.origin.clone()));
+    let planned = || plan?.spec.sources.iter().find(|planned| planned.name == source).map(|s| s.origin.clone());
+    let origin = read.and_then(|read| read.origin.clone()).or_else(planned);
     let to_grant = |to: &RestoreRedirect| to.grant.clone().ok_or_else(|| misdirected(source, "a grant (grant)"));
     match (origin, redirect) {
         (Some(SourceOrigin::Files(from)), None) => {
@@ -182,12 +185,10 @@ fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, sou
             tree(context, department_of(&namespace), to, (&format!("/spec/redirects/{at}/files"), ""))
         }
         (Some(SourceOrigin::Files(_)), Some(_)) => Err(misdirected(source, "a folder (files)")),
-        (Some(SourceOrigin::Database(_)), Some(_)) => {
-            let message = format!(
-                "/spec/redirects: source {source} is a database that an administrator declared, and goes back to where it came from: leave the redirect out"
-            );
-            Err(refused(Reason::ActionNotAvailable, message))
+        (Some(SourceOrigin::Database(_)) | None, Some(RestoreRedirect { database: Some(to), .. })) => {
+            database::declared(context, department_of(&namespace), to).map(Target::Database)
         }
+        (Some(SourceOrigin::Database(_)), Some(_)) => Err(misdirected(source, "a declared database (database)")),
         (Some(SourceOrigin::Database(from)), None) => {
             database::declared(context, department_of(&namespace), &from).map(Target::Database)
         }
@@ -203,8 +204,8 @@ fn target(context: &Context, restore: &SystemRestore, backup: &SystemBackup, sou
         }
         (None, None) => {
             let message = format!(
-                "/spec/redirects: plan {} does not say any more where source {source} came from: name the grant, or the folder for a file tree, that it goes to",
-                backup.spec.plan
+                "/spec/redirects: backup {} does not say where source {source} came from: name the grant, the folder or the database that it goes to",
+                backup.name_any()
             );
             Err(refused(Reason::GrantNotFound, message))
         }
@@ -280,13 +281,13 @@ pub(super) async fn task(
         }
         Target::Database(target) => {
             database::policy(recovery, &mut task);
+            if restore.spec.redirects.iter().any(|redirect| redirect.source == prepared.source) {
+                // Another database has other roles.
+                task.text("--without-roles");
+            }
             match target {
                 Database::Delivered { ground, cluster } => {
                     task.option("--target-cluster-database", format!("{}/{cluster}", ground.namespace));
-                    if restore.spec.redirects.iter().any(|redirect| redirect.source == prepared.source) {
-                        // Another database has other roles.
-                        task.text("--without-roles");
-                    }
                 }
                 Database::Declared(declared) => match declared.login(context, recovery.databases()).await? {
                     Ok(login) => {

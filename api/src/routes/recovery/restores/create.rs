@@ -5,7 +5,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zhengyun_crds::recovery::{
-    ExistingPolicy, FileSource, RestoreMode, RestoreRedirect, SystemRestore as Resource, SystemRestoreSpec,
+    DatabaseSource, ExistingPolicy, FileSource, RestoreMode, RestoreRedirect, SystemRestore as Resource,
+    SystemRestoreSpec,
 };
 
 use super::super::run;
@@ -17,20 +18,38 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use crate::words::{ExistingPolicyWord, RestoreModeWord};
 
-/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree.
+/// Where a source goes if not where it came from: a grant for what came from one, a folder for a file tree, a database for one.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewRedirect {
     /// Source, as the backup names it.
     #[schema(min_length = 1, max_length = 30)]
     source: String,
-    /// Grant of the same department, at the same or another site. Either this or `files`.
+    /// Grant of the same department, at the same or another site. Either this, `files` or `database`.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 63)]
     grant: Option<String>,
-    /// Folder for a file tree. Either this or `grant`.
+    /// Folder for a file tree.
     #[serde(default)]
     files: Option<NewFolder>,
+    /// Database for a declared one. Everything in it belongs to its own user then.
+    #[serde(default)]
+    database: Option<NewDatabase>,
+}
+
+/// A database that a site declares for the department.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewDatabase {
+    /// Site that declares it.
+    #[schema(min_length = 1, max_length = 40)]
+    site: String,
+    /// Name under which it is declared; an address is not accepted here.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    endpoint: String,
+    /// Database.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[A-Za-z_][A-Za-z0-9_$-]*$")]
+    database: String,
 }
 
 /// A folder below a file root that a site declares for the department.
@@ -52,7 +71,8 @@ pub(crate) struct NewFolder {
 impl From<NewRedirect> for RestoreRedirect {
     fn from(to: NewRedirect) -> Self {
         let folder = |files: NewFolder| FileSource { site: files.site, root: files.root, subpath: files.subpath };
-        Self { source: to.source, grant: to.grant, files: to.files.map(folder) }
+        let database = |to: NewDatabase| DatabaseSource { site: to.site, endpoint: to.endpoint, database: to.database };
+        Self { source: to.source, grant: to.grant, files: to.files.map(folder), database: to.database.map(database) }
     }
 }
 

@@ -114,6 +114,21 @@ pub(crate) struct Redirect {
     /// Folder that a file tree goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<Folder>,
+    /// Declared database that one goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DeclaredDatabase>,
+}
+
+/// A database that a site declares for the department.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeclaredDatabase {
+    /// Site that declares it.
+    site: String,
+    /// Name under which it is declared.
+    endpoint: String,
+    /// Database.
+    database: String,
 }
 
 /// A folder below a file root that a site declares for the department.
@@ -207,6 +222,11 @@ impl From<&crd::RestoreRedirect> for Redirect {
             source: redirect.source.clone(),
             grant: redirect.grant.clone(),
             files: redirect.files.as_ref().map(folder),
+            database: redirect.database.as_ref().map(|at| DeclaredDatabase {
+                site: at.site.clone(),
+                endpoint: at.endpoint.clone(),
+                database: at.database.clone(),
+            }),
         }
     }
 }

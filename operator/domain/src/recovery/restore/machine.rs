@@ -75,7 +75,8 @@ pub const fn step(phase: RestorePhase, event: Event) -> Result<RestorePhase, Ill
         (P::Comparing, Event::ComparedEqual) => Ok(P::Completed),
         (P::Comparing, Event::ComparedUnequal) => Ok(P::Incomplete),
         (P::Planning | P::Checking | P::Restoring | P::Comparing, Event::WorkerLost) => Ok(phase),
-        (P::Restoring | P::Comparing, Event::BrokeOff) => Ok(P::Failed),
+        // A process may have written before its phase was seen.
+        (P::Planning | P::Checking | P::Restoring | P::Comparing, Event::BrokeOff) => Ok(P::Failed),
         (P::Pending, Event::CancelAsked) | (P::Cancelling, Event::Stopped) => Ok(P::Cancelled),
         (P::Planning | P::Checking | P::Restoring | P::Comparing, Event::CancelAsked) => Ok(P::Cancelling),
         (phase, event) => Err(Illegal { phase, event }),
@@ -104,6 +105,8 @@ mod tests {
             (P::Checking, E::Refused, P::Refused),
             (P::Checking, E::Checked, P::Restoring),
             (P::Restoring, E::Restored, P::Comparing),
+            (P::Planning, E::BrokeOff, P::Failed),
+            (P::Checking, E::BrokeOff, P::Failed),
             (P::Restoring, E::BrokeOff, P::Failed),
             (P::Comparing, E::BrokeOff, P::Failed),
             (P::Comparing, E::ComparedEqual, P::Completed),

@@ -1,4 +1,4 @@
-//! What a department has in a namespace, as somebody else than the product compares it.
+//! What a department has in a namespace, as somebody else than the product makes and compares it.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,13 @@ use anyhow::{Context as _, Result};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Kinds that the test makes, with the fields that people write.
+/// Label of everything that was made here.
+const MAKER: &str = "zhengyun-tests";
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+
+/// Kinds that are made here, with the fields that people write.
 const KINDS: [(&str, &str, &str, &[&str]); 3] = [
     ("", "v1", "ConfigMap", &["data", "immutable"]),
     ("", "v1", "Secret", &["data", "type"]),
@@ -16,7 +20,7 @@ const KINDS: [(&str, &str, &str, &[&str]); 3] = [
 ];
 
 /// Kind and name, and what people wrote.
-pub(crate) type Content = BTreeMap<(String, String), Value>;
+pub type Content = BTreeMap<(String, String), Value>;
 
 fn api(client: &Client, namespace: &str, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
@@ -24,17 +28,18 @@ fn api(client: &Client, namespace: &str, group: &str, version: &str, kind: &str)
 }
 
 fn is_own(object: &DynamicObject) -> bool {
-    object.labels().get("made-by").is_some_and(|by| by == "the-test")
+    object.labels().get("made-by").is_some_and(|by| by == MAKER)
 }
 
-/// Makes objects: maps, secrets and deployments without pods, some of them owned by others.
-pub(crate) async fn make(client: &Client, namespace: &str, first: usize, count: usize) -> Result<()> {
+/// Makes objects of about so many bytes, numbered from `first`: maps, secrets and deployments without pods.
+///
+/// # Errors
+/// The object that could not be made, with the reason.
+pub async fn make(client: &Client, namespace: &str, first: usize, count: usize, bytes: usize) -> Result<()> {
     for number in first..first + count {
-        let labels = json!({ "made-by": "the-test", "number": number.to_string() });
+        let labels = json!({ "made-by": MAKER, "number": number.to_string() });
         // Text that does not shrink, so that a backup takes a moment.
-        let text: String = (0..12_000)
-            .map(|n| char::from(b"abcdefghijklmnopqrstuvwxyz"[(n * 7 + number * n + n / 11) % 26]))
-            .collect();
+        let text: String = (0..bytes).filter_map(|n| LETTERS.chars().nth((n * 7 + number * n + n / 11) % 26)).collect();
         let (kind, group, body) = match number % 10 {
             0..=6 => (
                 "ConfigMap",
@@ -81,27 +86,34 @@ pub(crate) async fn make(client: &Client, namespace: &str, first: usize, count: 
 }
 
 /// What stands there, without what an API server or a controller writes.
-pub(crate) async fn read(client: &Client, namespace: &str) -> Result<Content> {
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn read(client: &Client, namespace: &str) -> Result<Content> {
     let mut content = Content::new();
     for (group, version, kind, fields) in KINDS {
         let all = api(client, namespace, group, version, kind).list(&ListParams::default()).await?;
         for object in all.items.into_iter().filter(is_own) {
-            let mut kept = json!({ "labels": object.labels(), "annotations": object.annotations() });
-            if let Some(annotations) = kept["annotations"].as_object_mut() {
-                annotations.remove("deployment.kubernetes.io/revision");
-            }
+            let mut annotations = object.annotations().clone();
+            annotations.remove("deployment.kubernetes.io/revision");
+            let mut kept = Map::new();
+            kept.insert("labels".to_owned(), json!(object.labels()));
+            kept.insert("annotations".to_owned(), json!(annotations));
             for field in fields {
-                kept[*field] = object.data.get(*field).cloned().unwrap_or(Value::Null);
+                kept.insert((*field).to_owned(), object.data.get(*field).cloned().unwrap_or(Value::Null));
             }
-            content.insert((kind.to_owned(), object.name_any()), kept);
+            content.insert((kind.to_owned(), object.name_any()), Value::Object(kept));
         }
     }
     Ok(content)
 }
 
 /// Deletes all of it.
-pub(crate) async fn destroy(client: &Client, namespace: &str) -> Result<()> {
-    let own = ListParams::default().labels("made-by=the-test");
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn destroy(client: &Client, namespace: &str) -> Result<()> {
+    let own = ListParams::default().labels(&format!("made-by={MAKER}"));
     for (group, version, kind, _) in KINDS {
         api(client, namespace, group, version, kind).delete_collection(&DeleteParams::background(), &own).await?;
     }
