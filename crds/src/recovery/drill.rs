@@ -200,6 +200,10 @@ pub struct RecoveryDrillStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub backup: Option<String>,
+    /// Root of that backup's manifest: another one under its name is not tried instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    pub manifest_root: Option<String>,
     /// Where it is restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,

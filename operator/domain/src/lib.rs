@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod condition;
 pub mod delivery;
 pub mod digest;
+pub mod eligibility;
 pub mod expression;
 pub mod finding;
 pub mod grant;

@@ -27,6 +27,8 @@ pub(crate) struct Permits {
     actions: Arc<HashMap<(String, String), Action>>,
     /// File that stands as soon as something may have been written.
     marker: Option<PathBuf>,
+    /// Finalizers are left out: nobody would take them off in a place that is removed afterwards.
+    scratch: bool,
 }
 
 /// What becomes of a request.
@@ -43,7 +45,13 @@ enum Verdict {
 impl Permits {
     /// Permits for one namespace.
     pub(crate) fn new(namespace: &str, actions: HashMap<(String, String), Action>) -> Self {
-        Self { namespace: namespace.to_owned(), actions: Arc::new(actions), marker: None }
+        Self { namespace: namespace.to_owned(), actions: Arc::new(actions), marker: None, scratch: false }
+    }
+
+    /// The same for a place that was made for this restore and is removed after it.
+    #[must_use]
+    pub(crate) fn for_scratch(self, scratch: bool) -> Self {
+        Self { scratch, ..self }
     }
 
     /// The same, which leave a file behind before the first write is sent.
@@ -101,7 +109,7 @@ impl Permits {
         let action = self.actions.get(&(directory, name.clone())).copied();
         match (method, action) {
             (&Method::POST, Some(Action::Create)) | (&Method::PUT, Some(Action::Replace)) => {
-                strip(&mut object);
+                self.strip(&mut object);
                 Verdict::Send(object)
             }
             (&Method::POST, Some(Action::Replace)) => Verdict::Refuse(StatusCode::CONFLICT, "it is to be replaced"),
@@ -109,6 +117,19 @@ impl Permits {
                 Verdict::Show(format!("{path}/{name}"))
             }
             _ => Verdict::Refuse(StatusCode::FORBIDDEN, "the agreed plan does not hold it"),
+        }
+    }
+
+    /// Takes the marks of the former grant off: the site would refuse them, and rightly.
+    fn strip(&self, object: &mut Value) {
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+        for field in ["labels", "annotations"] {
+            if let Some(marks) = metadata.get_mut(field).and_then(Value::as_object_mut) {
+                marks.retain(|key, _| !key.starts_with(OURS));
+            }
+        }
+        if self.scratch {
+            metadata.remove("finalizers");
         }
     }
 }
@@ -129,16 +150,6 @@ fn place(path: &str, namespace: &str) -> Option<(String, Option<String>)> {
     let directory = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
     let name = steps.next().map(str::to_owned);
     steps.next().is_none().then_some((directory, name))
-}
-
-/// Takes the marks of the former grant off: the site would refuse them, and rightly.
-fn strip(object: &mut Value) {
-    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for field in ["labels", "annotations"] {
-        if let Some(marks) = metadata.get_mut(field).and_then(Value::as_object_mut) {
-            marks.retain(|key, _| !key.starts_with(OURS));
-        }
-    }
 }
 
 fn refused(code: StatusCode, why: &str) -> Result<Response<Body>, BoxError> {
@@ -185,6 +196,17 @@ mod tests {
         let conflict = permits().judge(&Method::POST, path, web.clone());
         assert!(matches!(conflict, Verdict::Refuse(StatusCode::CONFLICT, _)));
         assert_eq!(permits().judge(&Method::PUT, &format!("{path}/web"), web.clone()), Verdict::Send(web));
+    }
+
+    #[test]
+    fn a_scratch_gets_no_finalizers() {
+        let object = json!({ "metadata": { "name": "new", "finalizers": ["example.org/wait"] } });
+        let judged = |scratch| {
+            let permits = permits().for_scratch(scratch);
+            permits.judge(&Method::POST, "/api/v1/namespaces/zy-a/configmaps", object.clone())
+        };
+        assert_eq!(judged(true), Verdict::Send(json!({ "metadata": { "name": "new" } })));
+        assert_eq!(judged(false), Verdict::Send(object.clone()));
     }
 
     #[test]

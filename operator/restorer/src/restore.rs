@@ -195,7 +195,8 @@ fn write(
     // A client with a queue of its own belongs to a runtime.
     let _inside = runtime.enter();
     let marker = begun(args);
-    let guarded = Permits::new(&args.namespace, actions).noting(marker).guard(&cluster.client);
+    let guarded =
+        Permits::new(&args.namespace, actions).noting(marker).for_scratch(args.scratch).guard(&cluster.client);
     let mut to = args.cluster.clone();
     to.client = GivenClient(Some(guarded));
     let order = worker::RestoreArgs {

@@ -80,6 +80,7 @@ async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDr
             let mut status = report::moved(drill, next, None, context.clock.now());
             // From here on a newer backup does not change what is tried.
             status.backup = Some(prepared.copy.backup);
+            status.manifest_root = Some(prepared.copy.root);
             written(api, drill, &status, Action::await_change()).await
         }
         Err(Refusal::Waits(message)) => waits(context, api, drill, &message).await,
@@ -250,10 +251,7 @@ async fn ended(
     mut status: RecoveryDrillStatus,
 ) -> Outcome {
     report::end(drill, &mut status, context.clock.now());
-    let namespace = drill.namespace().unwrap_or_default();
-    let tried = status.backup.as_ref().and_then(|name| context.watches.backups.get_in(&namespace, name));
-    let root = tried.and_then(|backup| Some(backup.status.as_ref()?.manifest.as_ref()?.root.clone()));
-    let text = statement(drill, &status, &root.unwrap_or_default());
+    let text = statement(drill, &status);
     status.record = Some(keys::sign(context, text).await?);
     let outcome = written(api, drill, &status, Action::await_change()).await?;
     let said = status.phase.map_or("", DrillPhase::as_str);

@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use zhengyun_crds::recovery::{DrillPhase, DrillRecord, DrillTrigger, RecoveryDrillStatus, RecoveryPlanStatus};
+use zhengyun_crds::recovery::{
+    BackupPhase, DrillPhase, DrillRecord, DrillTrigger, RecoveryDrillStatus, RecoveryPlanStatus,
+};
 use zhengyun_crds::{ConditionType as C, Department, DepartmentQuota, GrantPhase, RecoveryDrill, condition};
 use zhengyun_tests::lab::wait::{settled, until_every};
 use zhengyun_tests::town::{phase_of, said};
@@ -84,6 +86,10 @@ async fn room(ground: &Ground, cpu: &str) -> Result<()> {
 
 /// A plan with a drill at the other site: started by the schedule, measured, removed, and from then on the objective is met.
 pub(crate) async fn scheduled(ground: &Ground) -> Result<()> {
+    ground.hold_on(true).await?;
+    ground.ask_backup("held", false).await?;
+    ground.backup_ends("held", BackupPhase::Completed).await?;
+    ground.hold_on(false).await?;
     ground
         .change_plan(json!({ "spec": {
             "paused": false, "schedule": { "cron": "0 0 1 1 *", "every": null },
@@ -193,6 +199,26 @@ pub(crate) async fn cancelled(ground: &Ground) -> Result<()> {
 }
 
 impl Ground {
+    /// An object that a controller holds, and an account of the cluster's own that somebody changed; or all that undone.
+    async fn hold_on(&self, held: bool) -> Result<()> {
+        let client = self.town.site_admin("hohhot")?;
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), self.place("hohhot")?);
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, self.place("hohhot")?);
+        let pull = if held { json!([{ "name": "registry" }]) } else { json!(null) };
+        let patch = Patch::Merge(json!({ "imagePullSecrets": pull }));
+        accounts.patch("default", &PatchParams::default(), &patch).await?;
+        if held {
+            let map =
+                json!({ "metadata": { "name": "held", "finalizers": ["example.org/held"] }, "data": { "a": "b" } });
+            maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
+        } else {
+            let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+            maps.patch("held", &PatchParams::default(), &free).await?;
+            maps.delete("held", &kube::api::DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
     fn drills(&self) -> Result<Api<RecoveryDrill>> {
         Ok(Api::namespaced(self.town.admin()?, NAMESPACE))
     }

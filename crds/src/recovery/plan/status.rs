@@ -48,6 +48,13 @@ pub struct CopyStatus {
     /// When that drill ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drilled_at: Option<Time>,
+    /// When the last drill of this copy that says something ended, passed or not. It stays when that drill is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_ended_at: Option<Time>,
+    /// Site at which that drill was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub drill_site: Option<String>,
     /// Due time of the last drill of this copy that the schedule started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill_due: Option<Time>,

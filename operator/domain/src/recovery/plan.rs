@@ -75,7 +75,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     let start = due.and_then(|due| due.run).filter(|_| busy.is_none()).map(|run| scheduled(facts.plan, run.at));
 
     let independence = outlook.map(|o| o.independence.clone()).unwrap_or_default();
-    let seen: Vec<Seen<'_>> = spec.copies.iter().map(|copy| see(facts, &copy.store, &before)).collect();
+    let seen: Vec<Seen<'_>> = spec.copies.iter().map(|copy| see(facts, &copy.store, &before, now)).collect();
     let turn = outlook.ok().filter(|_| !spec.paused).map(|outlook| drills::turn(facts, outlook, &seen, &before, now));
     let drill = turn.as_ref().and_then(|turn| turn.start.clone());
     let copies =
@@ -191,9 +191,11 @@ fn verified_in<'a>(facts: &'a Facts<'_>, store: &'a str) -> impl Iterator<Item =
 struct Seen<'a> {
     points: Vec<(&'a SystemBackup, RestorePoint)>,
     evidence: CopyEvidence,
+    /// Where the last drill was held.
+    drill_site: Option<String>,
 }
 
-fn see<'a>(facts: &Facts<'a>, store: &str, before: &RecoveryPlanStatus) -> Seen<'a> {
+fn see<'a>(facts: &Facts<'a>, store: &str, before: &RecoveryPlanStatus, now: Timestamp) -> Seen<'a> {
     let points = points(facts, store);
     let last = points.last();
     // Measured once, when the point was verified: it does not change when the one before it is deleted.
@@ -206,14 +208,10 @@ fn see<'a>(facts: &Facts<'a>, store: &str, before: &RecoveryPlanStatus) -> Seen<
         window(before.map(|(_, point)| *point), last?.1)
     });
     let last = last.map(|(_, point)| *point);
-    let evidence = CopyEvidence {
-        store: store.to_owned(),
-        last,
-        window,
-        drill: drills::last(facts, store),
-        skipped: drills::skipped(facts, store),
-    };
-    Seen { points, evidence }
+    let (drill, drill_site) = drills::last(facts, store, before, now).unzip();
+    let skipped = drills::skipped(facts, store, drill);
+    let evidence = CopyEvidence { store: store.to_owned(), last, window, drill, skipped };
+    Seen { points, evidence, drill_site }
 }
 
 fn shown(facts: &Facts<'_>, seen: &Seen<'_>, drill_due: Option<Time>) -> CopyStatus {
@@ -226,6 +224,8 @@ fn shown(facts: &Facts<'_>, seen: &Seen<'_>, drill_due: Option<Time>) -> CopySta
         verified_at: last.map(|point| Time(point.verified_at)),
         rpo: window.map(duration::print),
         rto: drill.and_then(|d| d.rto).map(duration::print),
+        drill_ended_at: drill.map(|d| Time(d.finished_at)),
+        drill_site: seen.drill_site.clone(),
         drilled_at: drill.filter(|d| d.rto.is_some()).map(|d| Time(d.finished_at)),
         drill_due,
         escrow_fingerprint: facts.escrow.get(store).cloned(),

@@ -15,7 +15,7 @@ use zhengyun_crds::{ConditionType, Reason};
 
 use crate::amounts::Amounts;
 use crate::policy::{self, Selected};
-use crate::{catalog, digest, quota};
+use crate::{catalog, digest, eligibility, quota};
 
 /// A request as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -171,30 +171,8 @@ fn guard_system(order: &Order, system: Option<&InformationSystem>, site: &Site, 
             format!("{name} handles state secrets (涉密) and may not use this cloud; use a classified network");
         findings.push(finding("/order/system", Reason::Classified, message));
     }
-    if spec.protection.level > site.spec.protection_level {
-        let message = format!(
-            "{name} is at protection level {} (GB/T 22239), site {} is approved for level {} at most; choose a site of level {} or above",
-            spec.protection.level, order.site, site.spec.protection_level, spec.protection.level
-        );
-        findings.push(finding("/order/site", Reason::ProtectionLevelTooHigh, message));
-    }
-    if !site.spec.zones.contains(&spec.zone) {
-        let served: Vec<&str> = site.spec.zones.iter().map(|z| z.as_str()).collect();
-        let message = format!(
-            "{name} is in zone {}, site {} serves {}; choose a site that serves {}",
-            spec.zone,
-            order.site,
-            served.join(", "),
-            spec.zone
-        );
-        findings.push(finding("/order/site", Reason::ZoneNotServed, message));
-    }
-    if let Some(architecture) = spec.architecture
-        && !site.spec.architectures.contains(&architecture)
-    {
-        let message =
-            format!("{name} needs {architecture} nodes, site {} has none; choose a site that has", order.site);
-        findings.push(finding("/order/site", Reason::Invalid, message));
+    for (reason, message) in eligibility::unfit(spec, &order.site, &site.spec) {
+        findings.push(finding("/order/site", reason, message));
     }
 }
 

@@ -43,7 +43,12 @@ fn drill(backup: Option<&str>, store: &str) -> RecoveryDrill {
 }
 
 fn backup(name: &str, phase: &str, captured: &str, state: &str, sources: &[&str]) -> SystemBackup {
-    let sources: Vec<Value> = sources.iter().map(|name| json!({"name": name})).collect();
+    let origin = |name: &str| match name {
+        "space" => json!({"namespace": {"grant": "bills-1"}}),
+        "db" => json!({"item": {"grant": "bills-1", "item": "db"}}),
+        _ => Value::Null,
+    };
+    let sources: Vec<Value> = sources.iter().map(|name| json!({"name": name, "origin": origin(name)})).collect();
     typed(
         "SystemBackup",
         json!({
@@ -69,7 +74,7 @@ fn backup(name: &str, phase: &str, captured: &str, state: &str, sources: &[&str]
 // What a drill cannot prove yet it does not try.
 #[case(Some("two"), None, Err("ActionNotAvailable"))]
 #[case(Some("database"), None, Err("ActionNotAvailable"))]
-#[case(Some("forgotten-source"), None, Err("ActionNotAvailable"))]
+#[case(Some("unknown-origin"), None, Err("ActionNotAvailable"))]
 fn the_copy_that_is_tried(
     #[case] asked: Option<&str>,
     #[case] before: Option<&str>,
@@ -83,7 +88,7 @@ fn the_copy_that_is_tried(
         backup("b5", "Verifying", "2026-11-26T09:00:00Z", "Stored", &["space"]),
         backup("two", "Completed", "2026-11-25T00:00:00Z", "Verified", &["space", "db"]),
         backup("database", "Completed", "2026-11-25T00:00:00Z", "Verified", &["db"]),
-        backup("forgotten-source", "Completed", "2026-11-25T00:00:00Z", "Verified", &["old"]),
+        backup("unknown-origin", "Completed", "2026-11-25T00:00:00Z", "Verified", &["old"]),
     ];
     let refs: Vec<&SystemBackup> = all.iter().collect();
     let chosen = choose(&drill(asked, "far"), &plan(), &refs, before);
@@ -130,7 +135,7 @@ fn a_scratch_is_charged_like_the_grant_that_it_stands_for_and_runs_nothing() {
 
 fn passed() -> RecoveryDrillStatus {
     serde_json::from_value(json!({
-        "phase": "Passed", "backup": "b2", "startedAt": "2026-11-26T03:00:00Z", "restoredAt": "2026-11-26T03:01:30Z",
+        "phase": "Passed", "backup": "b2", "manifestRoot": "root-of-b2", "startedAt": "2026-11-26T03:00:00Z", "restoredAt": "2026-11-26T03:01:30Z",
         "finishedAt": "2026-11-26T03:02:00Z", "measuredRto": "1m30s", "attempt": 1,
         "coverage": {"objectsCompared": 5, "objectsTotal": 5, "bytesCompared": 50, "bytesTotal": 50, "objectsDelivered": 2},
         "zeroProof": {"at": "2026-11-26T03:02:00Z", "checks": ["Namespace zy-x: not found"]},
@@ -160,21 +165,22 @@ fn a_recovery_time_is_that_of_a_whole_and_equal_restore(
 
 #[test]
 fn a_record_says_what_was_found_and_changes_with_everything_in_it() {
-    let text = statement(&drill(None, "far"), &passed(), "root-of-b2");
+    let text = statement(&drill(None, "far"), &passed());
     let said: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((said["format"].as_str(), said["result"].as_str()), (Some(FORMAT), Some("Passed")));
     assert_eq!((said["manifestRoot"].as_str(), said["zeroProof"]["checks"].as_i64()), (Some("root-of-b2"), Some(1)));
     assert_eq!(said["drill"], json!({"namespace": "dept-finance", "name": "look", "uid": "drill-1"}));
-    assert_eq!(text, statement(&drill(None, "far"), &passed(), "root-of-b2"));
+    assert_eq!(text, statement(&drill(None, "far"), &passed()));
     let failed = RecoveryDrillStatus { difference_count: 1, ..passed() };
-    assert_ne!(text, statement(&drill(None, "far"), &failed, "root-of-b2"));
-    assert_ne!(text, statement(&drill(None, "far"), &passed(), "another"));
+    assert_ne!(text, statement(&drill(None, "far"), &failed));
+    let another = RecoveryDrillStatus { manifest_root: Some("another".to_owned()), ..passed() };
+    assert_ne!(text, statement(&drill(None, "far"), &another));
     // The longest fits into the field that it stands in.
     let difference = json!({"source": "s".repeat(30), "path": "\"".repeat(512), "message": "\"".repeat(512)});
     let long: RecoveryDrillStatus = serde_json::from_value(json!({
-        "phase": "Failed", "differences": vec![difference; 32],
+        "phase": "Failed", "manifestRoot": "0".repeat(64), "differences": vec![difference; 32],
         "failure": {"reason": "Differs", "subject": "", "message": "\"".repeat(2000)},
     }))
     .unwrap();
-    assert!(statement(&drill(None, "far"), &long, &"0".repeat(64)).len() <= 8192);
+    assert!(statement(&drill(None, "far"), &long).len() <= 8192);
 }

@@ -223,6 +223,34 @@ fn objectives_are_met_by_verified_backups_and_passed_drills_alone() {
     assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "DrillSkipped"));
     cloud.drills = vec![drill("Passed", "2026-11-20T00:00:00Z"), drill("Skipped", "2026-11-21T00:00:00Z")];
     assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"));
+    // What somebody chose, or where, is worth looking at and proves nothing of the plan.
+    for (field, value) in [("backup", "b1"), ("site", "next-door")] {
+        cloud.drills = vec![drill("Passed", "2026-11-20T00:00:00Z")];
+        cloud.drills[0]["spec"][field] = json!(value);
+        assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "NotMeasured"));
+    }
+    // A failure is not undone by deleting it, nor by an older pass.
+    cloud.drills = vec![drill("Passed", "2026-11-19T00:00:00Z"), drill("Failed", "2026-11-20T00:00:00Z")];
+    let kept = serde_json::to_value(cloud.decide(now).status).unwrap();
+    let before = std::mem::replace(&mut cloud.plan["status"], kept);
+    cloud.drills.pop();
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "NotMeasured"));
+    cloud.drills = vec![drill("Passed", "2026-11-21T00:00:00Z")];
+    let met = cloud.decide(now);
+    assert_eq!(told(&met, ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"));
+    // A pass stays as well, for the site at which it was held.
+    cloud.plan["status"] = serde_json::to_value(met.status).unwrap();
+    cloud.drills.clear();
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"));
+    cloud.plan["spec"]["drill"]["site"] = json!("elsewhere");
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::False, "NotMeasured"));
+    cloud.plan["spec"]["drill"]["site"] = json!("far-site");
+    // One that never had room says nothing of the copy.
+    cloud.drills = vec![drill("Failed", "2026-11-22T00:00:00Z")];
+    cloud.drills[0]["status"].as_object_mut().unwrap().remove("startedAt");
+    assert_eq!(told(&cloud.decide(now), ConditionType::ObjectiveMet), (ConditionStatus::True, "ObjectiveMet"));
+    cloud.plan["status"] = before;
+    cloud.drills = vec![drill("Passed", "2026-11-21T00:00:00Z")];
     // Without a further backup the objective lapses by itself, and the plan is looked at then.
     let late = cloud.decide("2026-11-26T13:00:00.000000001Z");
     assert_eq!(told(&late, ConditionType::ObjectiveMet), (ConditionStatus::False, "RpoExceeded"));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use zhengyun_crds::{Reason, RecoveryDrill, RecoveryPlan, ResourceGrant, SystemBackup};
+use zhengyun_domain::eligibility;
 use zhengyun_domain::recovery::drill::{TriedCopy, choose};
 
 use super::super::recovery::order::{Refusal, Repository, refused};
@@ -41,10 +42,21 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
         );
         return Err(refused(Reason::Invalid, message));
     };
-    if context.watches.sites.get(&spec.site).is_none() {
+    let Some(site) = context.watches.sites.get(&spec.site) else {
         let known: Vec<String> = context.watches.sites.all().iter().map(|site| site.name_any()).collect();
         let message = format!("/spec/site: there is no site {}: name one of {}", spec.site, known.join(", "));
         return Err(refused(Reason::SiteNotFound, message));
+    };
+    // The scratch holds the real data.
+    let Some(system) = context.watches.systems.get_in(&namespace, &plan.spec.system) else {
+        let message = format!(
+            "/spec/plan: plan {} is of the information system {}, which the department does not have any more: register it again, its protection level decides where a drill may be held",
+            spec.plan, plan.spec.system
+        );
+        return Err(refused(Reason::SystemNotFound, message));
+    };
+    if let Some((reason, message)) = eligibility::unfit(&system.spec, &spec.site, &site.spec).into_iter().next() {
+        return Err(refused(reason, format!("/spec/site: {message}")));
     }
     let backups = context.watches.backups.matching(|backup| {
         backup.namespace().as_deref() == Some(namespace.as_str())
@@ -54,6 +66,11 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
     let backups: Vec<&SystemBackup> = backups.iter().map(AsRef::as_ref).collect();
     let before = drill.status.as_ref().and_then(|s| s.backup.as_deref());
     let copy = choose(drill, &plan, &backups, before).map_err(Refusal::Final)?;
+    let chosen = drill.status.as_ref().and_then(|status| status.manifest_root.as_ref());
+    if chosen.is_some_and(|root| *root != copy.root) {
+        let message = format!("backup {} is not the one any more that was chosen: hold the drill again", copy.backup);
+        return Err(refused(Reason::BackupNotFound, message));
+    }
     let Some(source) = context.watches.grants.get_in(&namespace, &copy.grant) else {
         let message = format!(
             "grant {} of source {} is not there any more, so nothing tells how large the scratch has to be: restore the backup into a grant with a SystemRestore",
@@ -96,7 +113,8 @@ pub(super) async fn task(
     task.option("--source", &copy.source).option("--backup", &copy.backup);
     task.option("--store-name", &repository.store).option("--department", &repository.department);
     task.option("--site", &scratch.site).option("--grant", &scratch.grant).option("--grant-uid", &scratch.uid);
-    task.option("--namespace", &scratch.namespace).option("--existing", "fail");
+    // What the cluster itself puts into a new namespace, such as the account `default`, may have been changed at the source.
+    task.option("--namespace", &scratch.namespace).option("--existing", "replace");
     task.kept("--state-dir", "state").file("--outcomes", "outcomes.jsonl");
     if let Err(message) = reach::credential(context, &scratch.site, &mut task).await? {
         return Ok(Err(message));

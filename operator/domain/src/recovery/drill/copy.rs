@@ -93,17 +93,19 @@ pub fn choose(
             ),
         ));
     };
-    let grant = plan.spec.sources.iter().find(|s| s.name == source.name).and_then(|s| match &s.origin {
-        SourceOrigin::Namespace(from) => Some(from.grant.clone()),
+    // A backup that does not say what it read is of before that was written down: then the plan tells.
+    let planned =
+        || plan.spec.sources.iter().find(|planned| planned.name == source.name).map(|planned| &planned.origin);
+    let grant = match source.origin.as_ref().or_else(planned) {
+        Some(SourceOrigin::Namespace(from)) => Some(from.grant.clone()),
         _ => None,
-    });
+    };
     let Some(grant) = grant else {
         return Err(fault(
             Reason::ActionNotAvailable,
             format!(
-                "source {} of backup {name} is no namespace of a grant in plan {}: drills restore whole namespaces in this version",
-                source.name,
-                plan.name_any()
+                "source {} of backup {name} is no namespace of a grant: drills restore whole namespaces in this version",
+                source.name
             ),
         ));
     };

@@ -15,7 +15,7 @@ const NAMED: usize = 5;
 const LONG: usize = 300;
 
 /// The record of a drill that ended: canonical JSON, signed as this very text.
-pub fn statement(drill: &RecoveryDrill, status: &RecoveryDrillStatus, manifest_root: &str) -> String {
+pub fn statement(drill: &RecoveryDrill, status: &RecoveryDrillStatus) -> String {
     let spec = &drill.spec;
     let differences: Vec<Value> = status
         .differences
@@ -31,7 +31,7 @@ pub fn statement(drill: &RecoveryDrill, status: &RecoveryDrillStatus, manifest_r
         "drill": { "namespace": drill.namespace(), "name": drill.name_any(), "uid": drill.uid() },
         "plan": { "name": spec.plan, "uid": spec.plan_uid },
         "trigger": spec.trigger, "due": spec.due, "requestedBy": spec.requested_by,
-        "store": spec.store, "site": spec.site, "backup": status.backup, "manifestRoot": manifest_root,
+        "store": spec.store, "site": spec.site, "backup": status.backup, "manifestRoot": status.manifest_root,
         "scratch": status.scratch,
         "result": status.phase, "startedAt": status.started_at, "restoredAt": status.restored_at,
         "finishedAt": status.finished_at, "measuredRto": status.measured_rto, "attempts": status.attempt,

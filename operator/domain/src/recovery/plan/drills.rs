@@ -11,6 +11,7 @@ use super::{Facts, SCHEDULE, Seen, created};
 use crate::naming::run_name;
 use crate::recovery::backup::BackupPlan;
 use crate::recovery::drill::measured_rto;
+use crate::recovery::duration;
 use crate::recovery::objective::DrillResult;
 use crate::recovery::schedule::due;
 
@@ -101,16 +102,47 @@ fn finished<'a>(
         .filter_map(|drill| Some((drill.status.as_ref()?.finished_at.as_ref()?.0, drill)))
 }
 
-/// The last drill of a copy that says something: it passed or it failed. A pass that did not compare everything says nothing.
-pub(super) fn last(facts: &Facts<'_>, store: &str) -> Option<DrillResult> {
-    finished(facts, store, &[DrillPhase::Passed, DrillPhase::Failed])
+/// The last drill of a copy that says something, and where it was held: it failed, or it passed as the plan asks for. A pass that did not
+/// compare everything counts like a failure, one that was refused before it had room says nothing. What was seen before stays, also if its
+/// drill was deleted; but not what is dated after the present, since nothing could follow it.
+pub(super) fn last(
+    facts: &Facts<'_>,
+    store: &str,
+    before: &RecoveryPlanStatus,
+    now: Timestamp,
+) -> Option<(DrillResult, String)> {
+    let plan = facts.plan;
+    let seen = finished(facts, store, &[DrillPhase::Passed, DrillPhase::Failed])
+        .filter(|(_, drill)| match phase(drill) {
+            DrillPhase::Failed => drill.status.as_ref().is_some_and(|status| status.started_at.is_some()),
+            _ => drill.spec.backup.is_none() && is_asked_for(plan, &drill.spec.site),
+        })
         .max_by_key(|(at, _)| *at)
-        .map(|(finished_at, drill)| DrillResult { finished_at, rto: drill.status.as_ref().and_then(measured_rto) })
+        .map(|(finished_at, drill)| {
+            let rto = drill.status.as_ref().and_then(measured_rto);
+            (DrillResult { finished_at, rto }, drill.spec.site.clone())
+        });
+    let known = before.copies.iter().find(|copy| copy.store == store).and_then(|known| {
+        let rto = known.rto.as_ref().and_then(|rto| duration::parse("rto", rto).ok());
+        let site = known.drill_site.clone().unwrap_or_default();
+        let finished_at = known.drill_ended_at.as_ref()?.0;
+        let counts = finished_at <= now && (rto.is_none() || is_asked_for(plan, &site));
+        counts.then_some((DrillResult { finished_at, rto }, site))
+    });
+    match (seen, known) {
+        (Some(seen), Some(known)) if known.0.finished_at > seen.0.finished_at => Some(known),
+        (seen, known) => seen.or(known),
+    }
+}
+
+/// Whether a drill was held where it would be needed: beside its store it proves little.
+fn is_asked_for(plan: &RecoveryPlan, site: &str) -> bool {
+    plan.spec.drill.as_ref().is_none_or(|asked| asked.site == site)
 }
 
 /// When a drill after the last one found no room.
-pub(super) fn skipped(facts: &Facts<'_>, store: &str) -> Option<Timestamp> {
-    let after = last(facts, store).map(|last| last.finished_at);
+pub(super) fn skipped(facts: &Facts<'_>, store: &str, last: Option<DrillResult>) -> Option<Timestamp> {
+    let after = last.map(|last| last.finished_at);
     finished(facts, store, &[DrillPhase::Skipped])
         .map(|(at, _)| at)
         .filter(|at| after.is_none_or(|after| *at > after))

@@ -68,10 +68,11 @@ pub fn strip(mut object: Value) -> Value {
 /// Digest of what of an object is the user's: equal for two objects that mean the same.
 pub fn content_digest(object: Value) -> String {
     let mut object = strip(object);
-    // Namespace and owners change when an object is restored elsewhere.
+    // Namespace and owners change when an object is restored elsewhere; finalizers are a controller's hold on it, and come back with that.
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("namespace");
-        metadata.remove("ownerReferences");
+        for field in ["namespace", "ownerReferences", "finalizers"] {
+            metadata.remove(field);
+        }
     }
     digest::of(&object)
 }
