@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::recovery::{BackupStoreStatus, CopyState, StoreBackend, SystemBackup};
-use zhengyun_crds::{AmountText, BackupStore, ConditionType, Reason, RecoveryPlan};
+use zhengyun_crds::{AmountText, BackupStore, ConditionType, Reason, RecoveryPlan, condition};
 use zhengyun_domain::condition::ConditionSet;
 
 use super::Context;
@@ -99,7 +99,7 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
     };
     let name = store.name_any();
     let looked = match &home {
-        Home::Folder(place) => folder::open(place.clone(), pinned).await?.map(Some),
+        Home::Folder(place) => folder::open(place.clone(), pinned, context.hub_uid.clone()).await?.map(Some),
         Home::Bucket(_) => bucket::open(context, recovery, store, &home, pinned).await?,
     };
     match looked {
@@ -107,10 +107,10 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
             found.identity = Some(opened.identity);
             found.used = Some(opened.used);
         }
-        // What was seen before counts until the process ends.
+        // What was seen before counts until the process ends: one that could not be used is not used meanwhile.
         Ok(None) => {
             found.looking = true;
-            if found.identity.is_none() {
+            if !was_ready(store) {
                 return Ok(found);
             }
         }
@@ -157,6 +157,11 @@ async fn repositories(
     Ok(())
 }
 
+fn was_ready(store: &BackupStore) -> bool {
+    let status = store.status.as_ref();
+    status.is_some_and(|status| condition::is_true(&status.conditions, ConditionType::Ready))
+}
+
 /// Backups of which a store holds a copy.
 fn backups(context: &Context, name: &str) -> i64 {
     let holds = |backup: &SystemBackup| {
@@ -172,6 +177,8 @@ fn report(context: &Context, store: &BackupStore, found: &Found, now: Timestamp)
     let mut set = ConditionSet::new(&before.conditions, store.metadata.generation, now);
     if let Some((reason, message)) = &found.problem {
         set.stalled(*reason, message.clone()).no(ConditionType::Reachable, *reason, message.clone());
+    } else if found.looking && found.identity.is_some() && !was_ready(store) {
+        return BackupStoreStatus { backups: backups(context, &name), ..before };
     } else if found.looking && found.identity.is_none() {
         set.reconciling(Reason::InProgress, "it is being looked at");
         set.unknown(ConditionType::Reachable, Reason::InProgress, "it is being looked at");

@@ -48,6 +48,7 @@ pub(super) async fn open(
     if let Some(pinned) = pinned {
         task.option("--identity", pinned);
     }
+    task.option("--hub", &context.hub_uid);
     recovery.start(&run, task).await?;
     Ok(Ok(None))
 }

@@ -21,13 +21,19 @@ pub(super) struct Opened {
 }
 
 /// Opens the folder of a store, and makes it when it was never seen; or says why it cannot be used.
-pub(super) async fn open(place: PathBuf, pinned: Option<String>) -> Result<Result<Opened, String>, ReconcileError> {
-    tokio::task::spawn_blocking(move || look(&place, pinned.as_deref()))
+///
+/// One that another hub marked as its own is refused.
+pub(super) async fn open(
+    place: PathBuf,
+    pinned: Option<String>,
+    hub: String,
+) -> Result<Result<Opened, String>, ReconcileError> {
+    tokio::task::spawn_blocking(move || look(&place, pinned.as_deref(), &hub))
         .await
         .map_err(|e| ReconcileError::Transient(e.to_string()))
 }
 
-fn look(place: &Path, pinned: Option<&str>) -> Result<Opened, String> {
+fn look(place: &Path, pinned: Option<&str>, hub: &str) -> Result<Opened, String> {
     let told = |what: &str, error: io::Error| {
         format!(
             "spec.backend.filesystem.path: {}: {what}: {error}; make it usable, it goes on by itself",
@@ -35,15 +41,24 @@ fn look(place: &Path, pinned: Option<&str>) -> Result<Opened, String> {
         )
     };
     let mark = place.join(MARK);
-    let identity = match (fs::read_to_string(&mark), pinned) {
-        (Ok(text), Some(pinned)) if text.trim() != pinned => {
+    let found = fs::read_to_string(&mark).map(|text| {
+        let mut lines = text.lines().map(|line| line.trim().to_owned());
+        (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+    });
+    let identity = match (found, pinned) {
+        (Ok((_, owner)), _) if !owner.is_empty() && owner != hub => {
             return Err(format!(
-                "{} is store {}, {pinned} was joined: another disk or folder stands in its place; mount the right one",
-                place.display(),
-                text.trim()
+                "spec.backend.filesystem.path: {} belongs to the hub with UID {owner}, and this is {hub}: give each hub a folder of its own; if that hub is gone for good, delete the file {MARK} in it",
+                place.display()
             ));
         }
-        (Ok(text), _) => text.trim().to_owned(),
+        (Ok((identity, _)), Some(pinned)) if identity != pinned => {
+            return Err(format!(
+                "{} is store {identity}, {pinned} was joined: another disk or folder stands in its place; mount the right one",
+                place.display()
+            ));
+        }
+        (Ok((identity, _)), _) => identity,
         (Err(error), Some(pinned)) if error.kind() == io::ErrorKind::NotFound => {
             return Err(format!(
                 "{} is not store {pinned} that was joined: its disk is not mounted, or its file {MARK} was removed; nothing is written until it is back",
@@ -51,7 +66,7 @@ fn look(place: &Path, pinned: Option<&str>) -> Result<Opened, String> {
             ));
         }
         (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {
-            make(place, &mark).map_err(|e| told("it cannot be made", e))?
+            make(place, &mark, hub).map_err(|e| told("it cannot be made", e))?
         }
         (Err(error), _) => return Err(told("it cannot be read", error)),
     };
@@ -64,14 +79,14 @@ fn look(place: &Path, pinned: Option<&str>) -> Result<Opened, String> {
     Ok(Opened { identity, used })
 }
 
-fn make(place: &Path, mark: &Path) -> io::Result<String> {
+fn make(place: &Path, mark: &Path, hub: &str) -> io::Result<String> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(place)?;
     let mut bytes = [0_u8; 16];
     rand::fill(&mut bytes).map_err(|_| io::Error::other("the system has no random bytes"))?;
     let identity = HEXLOWER.encode(&bytes);
     let staged = mark.with_extension("next");
     let mut file = private(&staged)?;
-    file.write_all(format!("{identity}\n").as_bytes())?;
+    file.write_all(format!("{identity}\n{hub}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(&staged, mark)?;
     Ok(identity)
@@ -106,18 +121,22 @@ fn size(place: &Path) -> io::Result<u64> {
 mod tests {
     use super::{MARK, look};
 
+    const HUB: &str = "hub-1";
+
     #[test]
     fn a_folder_that_is_not_the_joined_one_is_left_alone() {
         let dir = std::env::temp_dir().join(format!("zhengyun-folder-{}", std::process::id()));
         let place = dir.join("store");
-        let first = look(&place, None).unwrap();
-        assert_eq!(look(&place, Some(&first.identity)).unwrap().identity, first.identity);
+        let first = look(&place, None, HUB).unwrap();
+        assert_eq!(look(&place, Some(&first.identity), HUB).unwrap().identity, first.identity);
         std::fs::write(place.join("pack"), vec![0; 1000]).unwrap();
-        assert!(look(&place, Some(&first.identity)).unwrap().used >= 1000);
-        let another = look(&place, Some("another")).unwrap_err();
+        assert!(look(&place, Some(&first.identity), HUB).unwrap().used >= 1000);
+        let another = look(&place, Some("another"), HUB).unwrap_err();
         assert!(another.contains("another was joined"), "{another}");
+        let stranger = look(&place, None, "hub-2").unwrap_err();
+        assert!(stranger.contains("hub-1") && stranger.contains("a folder of its own"), "{stranger}");
         std::fs::remove_file(place.join(MARK)).unwrap();
-        let unmounted = look(&place, Some(&first.identity)).unwrap_err();
+        let unmounted = look(&place, Some(&first.identity), HUB).unwrap_err();
         assert!(unmounted.contains("not mounted"), "{unmounted}");
         assert!(!place.join(MARK).exists(), "nothing is written into a folder that is not the one");
         std::fs::remove_dir_all(dir).unwrap();

@@ -22,6 +22,9 @@ pub struct ProbeArgs {
     /// Identity that it must have; without it, one is given to a store that has none.
     #[arg(long, value_name = "HEX")]
     pub identity: Option<String>,
+    /// UID of the hub that uses it: a store that another hub marked as its own is refused.
+    #[arg(long, value_name = "UID", default_value = "")]
+    pub hub: String,
 }
 
 /// What was seen.
@@ -38,7 +41,7 @@ pub struct ProbeReport {
 pub fn probe(args: &ProbeArgs, runtime: &Handle, control: &Control) -> Result<ProbeReport> {
     control.enter("opening");
     let store = args.store.open(Place::Existing, runtime)?;
-    let identity = identity(&store, args.identity.as_deref())?;
+    let identity = identity(&store, args.identity.as_deref(), &args.hub)?;
     control.enter("writing");
     creates_once(&store)?;
     control.enter("listing");
@@ -46,7 +49,7 @@ pub fn probe(args: &ProbeArgs, runtime: &Handle, control: &Control) -> Result<Pr
     Ok(ProbeReport { identity, used_bytes })
 }
 
-fn identity(store: &Store, wanted: Option<&str>) -> Result<String> {
+fn identity(store: &Store, wanted: Option<&str>, hub: &str) -> Result<String> {
     let refused = |problem: String, fix: &'static str| WorkerError::StoreRefused {
         store: store.location().to_owned(),
         action: format!("reading {MARK}"),
@@ -54,7 +57,21 @@ fn identity(store: &Store, wanted: Option<&str>) -> Result<String> {
         problem,
         fix,
     };
-    let found = store.get(MARK)?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    if wanted.is_none() && read(store)?.is_none() {
+        // If somebody else is first, theirs stands.
+        let new = HEXLOWER.encode(&random::<16>()?);
+        store.put(MARK, format!("{new}\n{hub}\n").into(), Put::Create)?;
+    }
+    let (found, owner) = match read(store)? {
+        Some((identity, owner)) => (Some(identity), owner),
+        None => (None, String::new()),
+    };
+    if !hub.is_empty() && !owner.is_empty() && owner != hub {
+        return Err(refused(
+            format!("it belongs to the hub with UID {owner}, and this is {hub}"),
+            "give each hub a bucket or prefix of its own; if that hub is gone for good, delete the object zhengyun-store in it",
+        ));
+    }
     match (found, wanted) {
         (Some(found), Some(wanted)) if found != wanted => Err(refused(
             format!("it is store {found}, {wanted} was joined"),
@@ -66,13 +83,18 @@ fn identity(store: &Store, wanted: Option<&str>) -> Result<String> {
         )),
         (Some(found), _) => Ok(found),
         (None, None) => {
-            let new = HEXLOWER.encode(&random::<16>()?);
-            store.put(MARK, format!("{new}\n").into(), Put::Create)?;
-            // Somebody else may have been first.
-            let stands = store.get(MARK)?.unwrap_or_default();
-            Ok(String::from_utf8_lossy(&stands).trim().to_owned())
+            Err(refused("what was written is not there".to_owned(), "use a server that shows what was written at once"))
         }
     }
+}
+
+/// Identity, and the hub that it belongs to; that is empty where none was named.
+fn read(store: &Store) -> Result<Option<(String, String)>> {
+    Ok(store.get(MARK)?.map(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines().map(|line| line.trim().to_owned());
+        (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+    }))
 }
 
 /// Of two writers that create the same object, one must lose: otherwise two runs could hold a repository at once.

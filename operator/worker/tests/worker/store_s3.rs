@@ -67,6 +67,11 @@ fn a_store_is_pinned_and_measured() {
     let (reason, message) = refused(&mut probe(&["--identity", &identity]));
     assert_eq!(reason, "AnotherStore", "{message}");
     assert!(!place.path("store/zhengyun-store").exists(), "nothing is written into what is not the one");
+    // Two hubs would throw away one another's half-made repositories.
+    let ours = report(&mut probe(&["--hub", "hub-1"]));
+    assert_eq!(report(&mut probe(&["--hub", "hub-1"]))["identity"], ours["identity"]);
+    let (reason, message) = refused(&mut probe(&["--hub", "hub-2"]));
+    assert!(reason == "AnotherStore" && message.contains("hub-1"), "{reason}: {message}");
 }
 
 #[test]
