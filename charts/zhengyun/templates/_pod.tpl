@@ -4,6 +4,11 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
+  {{- if and .root.Values.recovery.enabled (eq .name "zhengyun-operator") }}
+  # Claims are written by the operator's user.
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 enableServiceLinks: false
@@ -74,6 +79,19 @@ startupProbe:
   from:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end -}}
+
+{{/* Where the operator's processes of disaster recovery read and write: folder in the container, claim. */}}
+{{- define "zhengyun.recoveryMounts" -}}
+{{- $mounts := list (dict "name" "recovery-runs" "path" "/var/lib/zhengyun-operator" "claim" .Values.recovery.runsClaim) }}
+{{- $mounts = append $mounts (dict "name" "recovery-scratch" "path" "/tmp" "claim" "") }}
+{{- range $at, $claim := .Values.recovery.storeClaims }}
+{{- $mounts = append $mounts (dict "name" (printf "store-%d" $at) "path" (printf "/backup/%s" $claim) "claim" $claim) }}
+{{- end }}
+{{- range $at, $root := .Values.recovery.fileRoots }}
+{{- $mounts = append $mounts (dict "name" (printf "files-%d" $at) "path" (printf "/files/%s" $root.name) "claim" $root.claim "readOnly" (not $root.writable)) }}
+{{- end }}
+{{- toYaml $mounts }}
 {{- end -}}
 
 {{/* Rules of a NetworkPolicy: where pods may go. */}}
