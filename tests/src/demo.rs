@@ -1,5 +1,6 @@
 //! The story that `make demo` tells, on a running lab: the product's main job, by different people with their own tokens.
 
+mod recovery;
 mod scenes;
 mod stage;
 
@@ -87,4 +88,12 @@ pub async fn approve(lab: PathBuf, department: &str, request: &str, out: &mut dy
 /// The problem that came instead.
 pub async fn revoke(lab: PathBuf, department: &str, request: &str, out: &mut dyn FnMut(&str)) -> Result<()> {
     scenes::revoke_by_request(&Stage::open(&lab)?, department, request, out).await
+}
+
+/// Tells the story of disaster recovery on the lab in a folder.
+///
+/// # Errors
+/// The first step that did not come out as told.
+pub async fn recover(lab: PathBuf, out: &mut dyn FnMut(&str)) -> Result<()> {
+    recovery::play(&Stage::open(&lab)?, out).await
 }

@@ -22,6 +22,8 @@ struct Args {
 enum Action {
     /// Plays the story (the default).
     Play,
+    /// Plays the story of disaster recovery: protected at two sites, drilled, lost, restored elsewhere, compared.
+    Recovery,
     /// Approves the request that was left waiting, each stage as the person who may.
     Approve {
         /// Department, such as finance.
@@ -46,6 +48,7 @@ async fn main() -> ExitCode {
     let mut out = |line: &str| println!("{line}");
     let ended = match args.action.unwrap_or(Action::Play) {
         Action::Play => demo::play(args.dir, &mut out).await,
+        Action::Recovery => demo::recover(args.dir, &mut out).await,
         Action::Approve { department, request } => demo::approve(args.dir, &department, &request, &mut out).await,
         Action::Revoke { department, request } => demo::revoke(args.dir, &department, &request, &mut out).await,
     };

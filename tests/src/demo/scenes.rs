@@ -347,7 +347,7 @@ async fn in_phase(stage: &Stage, department: &str, name: &str, phase: RequestPha
     .await
 }
 
-async fn at_stage(stage: &Stage, department: &str, name: &str, wanted: &str) -> Result<()> {
+pub(super) async fn at_stage(stage: &Stage, department: &str, name: &str, wanted: &str) -> Result<()> {
     settled(&format!("request {name} at stage {wanted}"), SOON, || async {
         let status = stage.request(department, name).await?.status.unwrap_or_default();
         let open = status.stage.map(|s| s.name);
@@ -372,7 +372,7 @@ async fn at_stage(stage: &Stage, department: &str, name: &str, wanted: &str) -> 
     .await
 }
 
-async fn granted(stage: &Stage, department: &str, name: &str) -> Result<String> {
+pub(super) async fn granted(stage: &Stage, department: &str, name: &str) -> Result<String> {
     settled(&format!("a grant from request {name}"), SOON, || async {
         let status = stage.request(department, name).await?.status.unwrap_or_default();
         Ok(match (status.phase, status.grant) {
@@ -385,7 +385,7 @@ async fn granted(stage: &Stage, department: &str, name: &str) -> Result<String> 
     .await
 }
 
-async fn grant_in<T>(
+pub(super) async fn grant_in<T>(
     stage: &Stage,
     department: &str,
     name: &str,

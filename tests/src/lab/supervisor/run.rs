@@ -6,11 +6,11 @@ use std::{
     io::BufRead as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tempfile::TempDir;
 use tokio::{
     net::UnixListener,
@@ -23,7 +23,7 @@ use super::{
     Command, Phase, ProcessRecord, State,
     socket::{Answer, read_command, write_answer},
 };
-use crate::lab::{Component, Lab, LabOptions, proc::ProcessId};
+use crate::lab::{Component, Lab, LabOptions, postgres::Postgres, proc::ProcessId};
 
 /// How often it looks for processes that ended by themselves.
 const ROUND: Duration = Duration::from_secs(2);
@@ -121,11 +121,31 @@ impl Desk {
     }
 }
 
+/// Flags of an operator that carries out backups: runs, stores and file roots have folders of the lab, databases are on loopback.
+fn recovery(lab: &Path) -> Result<Vec<String>> {
+    let folder = |name: &str| -> Result<String> {
+        let path = lab.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(path.canonicalize()?.display().to_string())
+    };
+    Ok(vec![
+        "--recovery-dir".to_owned(),
+        folder("recovery")?,
+        "--backup-root".to_owned(),
+        folder("stores")?,
+        "--writable-file-root".to_owned(),
+        format!("shares={}", folder("files")?),
+        "--lab-local-databases".to_owned(),
+    ])
+}
+
 /// The lab with the product's programs.
 struct Running {
     lab: Lab,
     operator: Option<Arc<Component>>,
     api: Option<Arc<Component>>,
+    // Servers outside the cloud that stories protect, by name.
+    databases: Mutex<BTreeMap<String, Postgres>>,
     // Restart the product's programs for as long as this lives.
     keepers: JoinSet<()>,
 }
@@ -140,9 +160,10 @@ impl Running {
             }
         })
         .await?;
-        let mut running = Self { lab, operator: None, api: None, keepers: JoinSet::new() };
+        let databases = Mutex::default();
+        let mut running = Self { lab, operator: None, api: None, databases, keepers: JoinSet::new() };
         if product {
-            let operator = Arc::new(running.lab.start_operator("", &[])?);
+            let operator = Arc::new(running.lab.start_operator("", &recovery(running.lab.dir())?)?);
             let api = Arc::new(running.lab.start_api("", &[])?);
             desk.step(&format!("operator and API started; API at {}", api.url().unwrap_or_default()))?;
             running.keepers.spawn(operator.clone().keep_running());
@@ -205,7 +226,25 @@ impl Running {
                 self.lab.renew_credentials().await?;
                 Ok("every token of the product was renewed".to_owned())
             }
+            Command::StartDatabase(name) => {
+                if let Some(running) = self.databases().get(name) {
+                    return Ok(running.port.to_string());
+                }
+                let started = tokio::task::spawn_blocking(Postgres::start).await??;
+                let port = started.port.to_string();
+                self.databases().insert(name.clone(), started);
+                Ok(port)
+            }
+            Command::StopDatabase(name) => {
+                let Some(running) = self.databases().remove(name) else { bail!("no database server {name} runs") };
+                tokio::task::spawn_blocking(|| drop(running)).await?;
+                Ok(format!("database server {name} is gone, with its data"))
+            }
         }
+    }
+
+    fn databases(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Postgres>> {
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn heal(&self) {
@@ -232,6 +271,10 @@ impl Running {
             name: process.name().to_owned(),
             id: process.id(),
             log: process.log().to_path_buf(),
+        }));
+        state.processes.extend(self.databases().iter().filter_map(|(name, server)| {
+            let (pid, log) = server.process();
+            Some(ProcessRecord { name: format!("postgres/{name}"), id: ProcessId::of(pid)?, log })
         }));
         (state.kubeconfigs, state.urls) = (self.kubeconfigs(), self.urls());
         if *state == before { Ok(()) } else { desk.save() }

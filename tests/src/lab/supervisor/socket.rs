@@ -31,6 +31,10 @@ pub enum Command {
     KillOperator,
     /// Renews every token of the product now.
     RenewCredentials,
+    /// Starts an empty PostgreSQL server of this name, if none of the name runs; the answer is its port on loopback.
+    StartDatabase(String),
+    /// Ends a PostgreSQL server; its data are gone.
+    StopDatabase(String),
 }
 
 pub(super) type Answer = Result<String, String>;

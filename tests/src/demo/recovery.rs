@@ -1,0 +1,118 @@
+//! The story of `make demo-recovery`: 财政厅's 财政电子票据 is protected at two sites, tried by drills, lost, and brought back elsewhere.
+
+mod ground;
+mod runs;
+mod system;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use zhengyun_crds::recovery::{BackupPhase, DrillPhase, RestorePhase};
+use zhengyun_crds::{ConditionType, RecoveryPlan, condition};
+
+use self::ground::{AWAY, Ground, HOME};
+use self::system::System;
+use super::Stage;
+use crate::lab::supervisor::{self, Command};
+
+/// Sources of the plans: of the one that is drilled, and of the other.
+const SPACE: &str = "space";
+const ROWS: &str = "rows";
+const FILES: &str = "files";
+
+/// Tells the story on a running lab.
+///
+/// # Errors
+/// The first step that did not come out as told.
+pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()> {
+    let begun = Instant::now();
+    let ground = Ground::prepare(stage, out).await?;
+    let system = System::build(stage, &ground, out).await?;
+    let [space, data] = ground.plans(stage, out).await?;
+
+    out(
+        "\nclerk-finance asks for a backup of each plan; each is read back and compared in both stores before it counts",
+    );
+    let mut backups = Vec::new();
+    for plan in [&space, &data] {
+        let name = format!("{plan}-first");
+        let status = runs::backup(stage, plan, &name, BackupPhase::Completed, out).await?;
+        let manifest = status.manifest.context("a completed backup has a manifest")?;
+        out(&format!(
+            "  {name}: {}; manifest {} signed ({})",
+            status.summary,
+            short(&manifest.root),
+            manifest.algorithm
+        ));
+        backups.push(name);
+    }
+
+    out(&format!(
+        "\nDrills: each copy of {space} is restored at {AWAY} into a scratch space, compared, timed and removed"
+    ));
+    for store in ground.stores() {
+        let name = format!("{store}-drill");
+        let status = runs::drill(stage, &space, &store, &name, DrillPhase::Passed, out).await?;
+        let rto = status.measured_rto.as_ref().map(ToString::to_string).context("a passed drill measured")?;
+        let checks = status.zero_proof.context("a drill proves that nothing is left")?.checks.len();
+        out(&format!("  copy in {store}: measured RTO {rto}; nothing is left of the scratch ({checks} checks)"));
+    }
+    let met = runs::plan_says(stage, &space, |plan| condition::is_true(&plan.conditions, ConditionType::ObjectiveMet));
+    met.await.context("the objective is met")?;
+
+    let before = system.picture(HOME).await?;
+    out(&format!("\nThe disaster: {HOME} burns. Its cluster, its database, its files and its store are gone"));
+    system.lose(stage).await?;
+    supervisor::request(stage.dir(), &Command::StopSite(HOME.to_owned())).await?;
+    ground.lose_store(HOME)?;
+
+    out(&format!(
+        "\nclerk-finance restores everything at {AWAY}, from the copy that is left: first a plan, then exactly that plan"
+    ));
+    let lost = Instant::now();
+    for (backup, source) in [(&backups, 0, SPACE), (&backups, 1, ROWS), (&backups, 1, FILES)]
+        .into_iter()
+        .filter_map(|(all, at, source)| all.get(at).map(|backup| (backup, source)))
+    {
+        let redirect = ground.redirect(source);
+        let status = runs::restore(stage, backup, source, &redirect, RestorePhase::Completed, out).await?;
+        out(&format!("  {source}: {}", status.summary));
+    }
+    out(&format!("  everything is back after {:.1} s", lost.elapsed().as_secs_f64()));
+    let after = system.picture(AWAY).await?;
+    before.same_as(&after)?;
+    out(&format!("  compared by other means than the product's: {after}; all equal"));
+
+    supervisor::request(stage.dir(), &Command::StartSite(HOME.to_owned())).await?;
+    out(&format!(
+        "\nThe cluster of {HOME} is up again. The story took {:.0} s. What stands now:\n",
+        begun.elapsed().as_secs_f64()
+    ));
+    for kind in ["recoveryplans", "systembackups", "systemrestores", "recoverydrills"] {
+        out(&runs::kubectl(stage, &["get", kind])?);
+    }
+    for plan in [&space, &data] {
+        let plan: RecoveryPlan = runs::plan(stage, plan).await?;
+        let status = plan.status.unwrap_or_default();
+        for unmet in status.unmet.iter().take(2) {
+            out(&format!(
+                "{}: unmet {}: {}; {}",
+                plan.metadata.name.as_deref().unwrap_or_default(),
+                unmet.clause,
+                unmet.reason,
+                unmet.remedy
+            ));
+        }
+    }
+    ensure!(!backups.is_empty(), "the story has backups");
+    out(&format!(
+        "\nLook on:\n\n  {} -n dept-finance describe recoveryplan {space}\n  {} get backupstores -o wide\n\nEnd everything: make demo-down\n",
+        runs::kubectl_line(stage)?,
+        runs::kubectl_line(stage)?
+    ));
+    Ok(())
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}
