@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants help deps build generate check chart-test test prove-fuzz prove-conformance demo demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
+.PHONY: prove prove-full prove-model prove-mutants help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,8 +14,11 @@ help: ## this list
 deps: ## prints, and as root installs, the system packages
 	@tests/lab/deps
 
-build: ## operator, API, lab and demo, optimised
+build: ## operator, API, worker, lab and demo, optimised
 	cargo build --release --locked --workspace --bins
+
+dist: ## what is shipped, optimised across crates; programs in the folder dist of the cargo target
+	cargo build --profile dist --locked --workspace --bins
 
 generate: ## writes CRD YAML, OpenAPI, chart copies and deploy/
 	cargo run -q --locked -p zhengyun-crds --bin crdgen
@@ -54,6 +57,9 @@ prove-conformance: ## 10,000 random sequences, in memory as on a real API server
 
 demo: ## the story on real data: two sites, real people, from request to zero
 	@tests/demo
+
+demo-recovery: ## disaster recovery on real data: two sites, one lost; backups, drills, restores, compared
+	@tests/demo recovery
 
 demo-down: lab-down ## ends what `make demo` started
 
