@@ -71,7 +71,7 @@ bugs! {
     RecreatedUnrecorded "what vanished is made again while the inventory still has its old UID";
     DriftNotRepaired "what others change at a site stays changed";
     FenceNotRaised "a new leader writes to a site without raising its fence";
-    ToldInSystem "what happens to an object without a namespace is told in the system's own";
+    ToldInSystem "what happens to an object is told in the system's own namespace";
     DecisionNameDrawn "the API draws the name of a decision anew at every call";
     CreatedUnderAnotherName "the API makes a request under another name when its own is taken";
 }

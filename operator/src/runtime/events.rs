@@ -78,7 +78,7 @@ impl Events {
         };
         let (recorder, mut reference, name) = (self.recorder.clone(), object.object_ref(&()), object.name_any());
         if seeded::is(Bug::ToldInSystem) {
-            reference.namespace.get_or_insert_with(|| "kube-system".to_owned());
+            reference.namespace = Some("kube-system".to_owned());
         }
         tokio::spawn(async move {
             if let Err(error) = recorder.publish(&event, &reference).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kube::ResourceExt;
 use serde_json::json;
-use zhengyun_crds::{GrantPhase, RequestPhase};
+use zhengyun_crds::{GrantPhase, RequestPhase, ResourceRequest};
 
 use super::super::stage::Stage;
 use super::{order, revocation};
@@ -198,6 +198,9 @@ pub(super) async fn cleared(stage: &Stage) -> Result<()> {
     let grant = served(stage, "space").await?;
     ended(stage, "space", &grant).await?;
     for name in ["the-end", "space"] {
+        // Until then it is a record that nobody may delete.
+        let is_over = |r: &ResourceRequest| r.status.as_ref().is_some_and(|status| status.grant_ended);
+        stage.when(HOME, name, "over", is_over).await?;
         stage.delete(CLERK, HOME, name).await?;
         stage
             .until(&format!("the ended order {name} gone"), || match stage.request(HOME, name) {
