@@ -13,6 +13,7 @@ pub mod mutants;
 pub mod people;
 pub mod plan;
 pub mod process;
+pub mod recovery;
 pub mod run;
 pub mod stage;
 pub mod workload;

@@ -16,7 +16,14 @@ fn record(report: &Report) -> Vec<String> {
 #[test]
 fn the_same_plan_gives_the_same_record_write_for_write() -> Result<()> {
     let (one, two) = (Base::establish()?, Base::establish()?);
-    for text in ["revoke@7", "cut-off@3+crash:20:After", "hasty@5+crash:9:Answered+call:40:Silence"] {
+    for text in [
+        "revoke@7",
+        "cut-off@3+crash:20:After",
+        "hasty@5+crash:9:Answered+call:40:Silence",
+        "kept@2",
+        "elsewhere@4+crash:70:After",
+        "drill@6+crash:60:Answered+call:200:Silence",
+    ] {
         let plan: Plan = text.parse().map_err(anyhow::Error::msg)?;
         let (first, second) = (record(&run(&one, &plan)?), record(&run(&two, &plan)?));
         let differs = first.iter().zip(&second).find(|(a, b)| a != b);
@@ -52,6 +59,12 @@ const MENDED: &[(&str, &str)] = &[
     ("an order was refused because a watch was late", "bad-object@1+watch:4:Late"),
     ("an order was refused because rights at the site were missing for a moment", "hasty@1+call:88:Forbidden"),
     ("an approval that counted was not told so when its answer stayed away", "unfit@1+call:89:Silence"),
+    ("a plan whose store came into service a moment later started nothing for an hour", "kept@1"),
+    ("a backup counted as in use after its restore had ended", "restore@1"),
+    ("a store whose bucket is away was called ready at every other look, without a pause", "store-away@1"),
+    ("a backup put on hold while it was being dropped was never told what became of it", "held@1+crash:86:Answered"),
+    ("a site stayed open for recovery when a store was away as the run ended", "backup@1+cut:64:Answers"),
+    ("a whole backup told the progress of its last process instead of what it holds", "backup@1+crash:57:Before"),
 ];
 
 #[test]

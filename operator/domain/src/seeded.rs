@@ -73,6 +73,14 @@ bugs! {
     FenceNotRaised "a new leader writes to a site without raising its fence";
     ToldInSystem "what happens to an object is told in the system's own namespace";
     DecisionNameDrawn "the API draws the name of a decision anew at every call";
+    CompletedUnread "a backup is whole as soon as every store has a copy, read back or not";
+    DamageOverlooked "what reading a backup back finds wrong is taken for its good end";
+    PoorStandsForGood "retention lets a backup that is no good stand for the last good one";
+    DroppedUntold "a backup is forgotten before it says that it will be";
+    RestoreUnproved "a restore takes a copy that was never read back, of a backup that has not ended";
+    RestoreCrosses "a restore finds the grants of other departments as well";
+    DrillUncompared "a drill passes whatever its comparison says";
+    ScratchForgotten "a drill ends as soon as the end of its scratch is ordered";
     CreatedUnderAnotherName "the API makes a request under another name when its own is taken";
 }
 

@@ -76,7 +76,7 @@ async fn pending(context: &Context, api: &Api<SystemBackup>, backup: &SystemBack
     if cancel {
         return moved(context, api, backup, Event::CancelAsked, None).await;
     }
-    match prepare::prepare(context, backup) {
+    match prepare::confirmed(context, backup).await? {
         Ok(_) => moved(context, api, backup, Event::Accepted, None).await,
         Err(Refusal::Waits(message)) => {
             let status = report::waits(backup, Reason::StoreNotReady, &message, false, now);
@@ -97,7 +97,7 @@ async fn reserving(
     if cancel {
         return moved(context, api, backup, Event::CancelAsked, None).await;
     }
-    let prepared = match prepare::prepare(context, backup) {
+    let prepared = match prepare::confirmed(context, backup).await? {
         Ok(prepared) => prepared,
         Err(Refusal::Final(fault)) => return moved(context, api, backup, Event::Refused, Some(fault)).await,
         Err(Refusal::Waits(message)) => return waits(context, api, backup, &message).await,
@@ -321,7 +321,7 @@ async fn capture(
     recovery: &Recovery,
     backup: &SystemBackup,
 ) -> Result<Result<Task, Refusal>, ReconcileError> {
-    let prepared = match prepare::prepare(context, backup) {
+    let prepared = match prepare::confirmed(context, backup).await? {
         Ok(prepared) => prepared,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -360,22 +360,25 @@ async fn rest(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup,
     if !has_finalizer(backup, marks::FINALIZER_RUN) {
         return Ok(Action::await_change());
     }
-    if let Ok(prepared) = prepare::prepare(context, backup) {
-        for ground in prepared.opened() {
-            if let Err(why) = reach::close(context, ground, Access::Read).await {
-                tracing::warn!(
-                    site = ground.site,
-                    namespace = ground.namespace,
-                    why,
-                    "the site could not be shut for recovery"
-                );
-            }
+    let mut open = false;
+    for ground in prepare::entered(context, backup) {
+        if let Err(why) = reach::close(context, &ground, Access::Read).await {
+            open = true;
+            tracing::warn!(
+                site = ground.site,
+                namespace = ground.namespace,
+                why,
+                "the site could not be shut for recovery"
+            );
         }
     }
     if let Some(recovery) = recovery::of(context) {
         for run in copies::runs(backup)? {
             recovery.remove(&run).await?;
         }
+    }
+    if open && !leaves {
+        return Ok(Action::requeue(spread(reach::SHUT_AGAIN, &backup.name_any(), 0)));
     }
     if leaves {
         let stands = |copy: &&StoredCopy| copy.snapshot.is_some() && copy.state != CopyState::Forgotten;

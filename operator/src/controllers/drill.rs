@@ -74,7 +74,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryDrill>) -> Out
 
 /// Nothing was charged or made yet: plan, copy and site are looked up.
 async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill) -> Outcome {
-    match prepare::prepare(context, drill) {
+    match prepare::confirmed(context, drill).await? {
         Ok(prepared) => {
             let next = step(phase(drill), Event::Accepted).map_err(defect)?;
             let mut status = report::moved(drill, next, None, context.clock.now());
@@ -91,7 +91,7 @@ async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDr
 /// Room is taken before anything is made, or the drill is skipped.
 async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill) -> Outcome {
     let now = context.clock.now();
-    let prepared = match prepare::prepare(context, drill) {
+    let prepared = match prepare::confirmed(context, drill).await? {
         Ok(prepared) => prepared,
         Err(Refusal::Waits(message)) => return waits(context, api, drill, &message).await,
         // Room that was taken already is given back first.
@@ -206,7 +206,7 @@ async fn start(
     held: Option<&ResourceGrant>,
     mut after: RecoveryDrillStatus,
 ) -> Outcome {
-    let prepared = match prepare::prepare(context, drill) {
+    let prepared = match prepare::confirmed(context, drill).await? {
         Ok(prepared) => prepared,
         Err(Refusal::Waits(message)) => return waits(context, api, drill, &message).await,
         // The plan or the copy went away under the drill.

@@ -1,6 +1,7 @@
 //! Recovery plans: runs are started when they are due, and what backups and drills prove is told.
 
 mod retention;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +10,9 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::PostParams;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
-use zhengyun_crds::recovery::{RecoveryDrill, RecoveryPlan, RecoveryPlanStatus, SystemBackup};
+use zhengyun_crds::recovery::{RecoveryPlan, RecoveryPlanStatus, SystemBackup};
 use zhengyun_crds::{ConditionType, Reason};
 use zhengyun_domain::condition::{ConditionSet, cut};
 use zhengyun_domain::recovery::backup::{Observed, plan as outlook};
@@ -27,15 +27,7 @@ use crate::runtime::hub::{is_conflict, replace_status};
 use crate::runtime::watches::Kind;
 use crate::runtime::written;
 
-/// The plan that a backup is of.
-pub fn of_backup(backup: &SystemBackup) -> Vec<ObjectRef<RecoveryPlan>> {
-    vec![ObjectRef::new(&backup.spec.plan).within(&backup.namespace().unwrap_or_default())]
-}
-
-/// The plan that a drill is of.
-pub fn of_drill(drill: &RecoveryDrill) -> Vec<ObjectRef<RecoveryPlan>> {
-    vec![ObjectRef::new(&drill.spec.plan).within(&drill.namespace().unwrap_or_default())]
-}
+pub use triggers::triggers;
 
 /// Starts what is due and brings the status of a plan up to date.
 ///

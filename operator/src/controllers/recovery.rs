@@ -80,7 +80,18 @@ impl Recovery {
         Ok(Some(Self { executor: Arc::new(executor), roots, folders, databases, http: args.lab_http_stores }))
     }
 
-    /// The same, for the hub of a kubeconfig: no database may have its addresses.
+    /// With another executor than processes on this machine, and without folders that stores may lie in.
+    pub fn with(executor: Arc<dyn Executor>) -> Self {
+        Self {
+            executor,
+            roots: Vec::new(),
+            folders: Folders::default(),
+            databases: DatabasePolicy::default(),
+            http: false,
+        }
+    }
+
+    /// From the command line, for the hub of a kubeconfig: no database may have its addresses.
     ///
     /// # Errors
     /// When a folder or the kubeconfig cannot be used.

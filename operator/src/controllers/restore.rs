@@ -18,6 +18,7 @@ use super::Context;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach, run_id};
 use crate::executor::RunId;
+use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
 
@@ -41,7 +42,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<SystemRestore>) -> Out
     let leaves = restore.metadata.deletion_timestamp.is_some();
     let at = phase(&restore);
     if at.is_terminal() || (leaves && at == RestorePhase::Pending) {
-        return rest(&context, &api, &restore).await;
+        return rest(&context, &api, &restore, leaves).await;
     }
     let now = context.clock.now();
     let Some(recovery) = recovery::of(&context) else {
@@ -61,7 +62,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<SystemRestore>) -> Out
     if cancel {
         return moved(&context, &api, &restore, Event::CancelAsked, None).await;
     }
-    match prepare::prepare(&context, &restore) {
+    match prepare::confirmed(&context, &restore).await? {
         Ok(_) => moved(&context, &api, &restore, Event::Accepted, None).await,
         Err(Refusal::Waits(message)) => waits(&context, &api, &restore, &message).await,
         Err(Refusal::Final(fault)) => moved(&context, &api, &restore, Event::Refused, Some(fault)).await,
@@ -115,7 +116,7 @@ async fn start(
     run: &RunId,
     mut after: SystemRestoreStatus,
 ) -> Outcome {
-    let prepared = match prepare::prepare(context, restore) {
+    let prepared = match prepare::confirmed(context, restore).await? {
         Ok(prepared) => prepared,
         Err(Refusal::Waits(message)) => return waits(context, api, restore, &message).await,
         // The grant, the backup or the plan went away under the run. One that executes and had a process may have written.
@@ -168,14 +169,15 @@ fn told(context: &Context, restore: &SystemRestore, status: &SystemRestoreStatus
 }
 
 /// A record: the site is shut again, and what the run needed on this machine goes away.
-async fn rest(context: &Context, api: &Api<SystemRestore>, restore: &SystemRestore) -> Outcome {
+async fn rest(context: &Context, api: &Api<SystemRestore>, restore: &SystemRestore, leaves: bool) -> Outcome {
     if !has_finalizer(restore, marks::FINALIZER_RUN) {
         return Ok(Action::await_change());
     }
-    let prepared = prepare::prepare(context, restore);
-    if let Ok(Some((ground, access))) = prepared.as_ref().map(|prepared| prepared.opened(restore.spec.mode))
-        && let Err(why) = reach::close(context, ground, access).await
+    let mut open = false;
+    if let Some((ground, access)) = prepare::entered(context, restore)
+        && let Err(why) = reach::close(context, &ground, access).await
     {
+        open = true;
         tracing::warn!(
             site = ground.site,
             namespace = ground.namespace,
@@ -185,6 +187,9 @@ async fn rest(context: &Context, api: &Api<SystemRestore>, restore: &SystemResto
     }
     if let Some(recovery) = recovery::of(context) {
         recovery.remove(&run_id(restore.uid().as_deref(), "restore")?).await?;
+    }
+    if open && !leaves {
+        return Ok(Action::requeue(spread(reach::SHUT_AGAIN, &restore.name_any(), 0)));
     }
     remove_finalizer(api, restore, marks::FINALIZER_RUN).await?;
     Ok(Action::await_change())

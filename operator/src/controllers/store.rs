@@ -15,14 +15,14 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::recovery::{BackupStoreStatus, CopyState, StoreBackend, SystemBackup};
-use zhengyun_crds::{AmountText, BackupStore, ConditionType, Reason, RecoveryPlan, condition};
+use zhengyun_crds::{AmountText, BackupStore, ConditionStatus, ConditionType, Reason, RecoveryPlan, condition};
 use zhengyun_domain::condition::ConditionSet;
 
 use super::Context;
 use super::recovery::home::Home;
 use super::recovery::{self, OFF, Recovery};
 use crate::runtime::backoff::spread;
-use crate::runtime::controller::{Outcome, ReconcileError};
+use crate::runtime::controller::{Outcome, ReconcileError, Triggers};
 use crate::runtime::hub::replace_status;
 
 pub use repository::{Standing, standing};
@@ -35,9 +35,13 @@ const SOON: Duration = Duration::from_secs(1);
 /// How soon a bucket that could not be used is looked at again.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// Stores that a plan names.
-pub fn named_by(plan: &RecoveryPlan) -> Vec<ObjectRef<BackupStore>> {
-    plan.spec.copies.iter().map(|copy| ObjectRef::new(&copy.store)).collect()
+/// What makes a store be looked at anew. What is measured of a plan says nothing about its stores.
+pub fn triggers(context: &Context) -> Triggers<BackupStore> {
+    let named = |plan: Arc<RecoveryPlan>| -> Vec<ObjectRef<BackupStore>> {
+        plan.spec.copies.iter().map(|copy| ObjectRef::new(&copy.store)).collect()
+    };
+    let w = &context.watches;
+    Triggers::own(&w.stores).on_facts(&w.plans, |plan| plan.metadata.generation, named)
 }
 
 /// What was found.
@@ -107,10 +111,11 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
             found.identity = Some(opened.identity);
             found.used = Some(opened.used);
         }
-        // What was seen before counts until the process ends: one that could not be used is not used meanwhile.
+        // What was seen before counts until the process ends, whether it was good or not.
         Ok(None) => {
             found.looking = true;
-            if !was_ready(store) {
+            found.problem = problem(store);
+            if found.identity.is_none() || found.problem.is_some() {
                 return Ok(found);
             }
         }
@@ -121,6 +126,14 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
     }
     repositories(context, recovery, &name, &home, store, &mut found).await?;
     Ok(found)
+}
+
+/// What was the matter with a store when it was last looked at.
+fn problem(store: &BackupStore) -> Option<(Reason, String)> {
+    let conditions = store.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let ready = condition::find(conditions, ConditionType::Reachable)?;
+    let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == ready.reason);
+    (ready.status == ConditionStatus::False).then(|| (reason.unwrap_or(Reason::StoreNotReady), ready.message.clone()))
 }
 
 /// Makes the repositories that plans ask for.
@@ -157,11 +170,6 @@ async fn repositories(
     Ok(())
 }
 
-fn was_ready(store: &BackupStore) -> bool {
-    let status = store.status.as_ref();
-    status.is_some_and(|status| condition::is_true(&status.conditions, ConditionType::Ready))
-}
-
 /// Backups of which a store holds a copy.
 fn backups(context: &Context, name: &str) -> i64 {
     let holds = |backup: &SystemBackup| {
@@ -177,8 +185,6 @@ fn report(context: &Context, store: &BackupStore, found: &Found, now: Timestamp)
     let mut set = ConditionSet::new(&before.conditions, store.metadata.generation, now);
     if let Some((reason, message)) = &found.problem {
         set.stalled(*reason, message.clone()).no(ConditionType::Reachable, *reason, message.clone());
-    } else if found.looking && found.identity.is_some() && !was_ready(store) {
-        return BackupStoreStatus { backups: backups(context, &name), ..before };
     } else if found.looking && found.identity.is_none() {
         set.reconciling(Reason::InProgress, "it is being looked at");
         set.unknown(ConditionType::Reachable, Reason::InProgress, "it is being looked at");

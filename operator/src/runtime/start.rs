@@ -349,10 +349,8 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
             })
             .from_stream(controllers::grant::touched(Arc::clone(context), touched)),
         ledgers: Triggers::own(&w.ledgers),
-        stores: Triggers::own(&w.stores).on(&w.plans, |plan| controllers::store::named_by(&plan)),
-        plans: Triggers::own(&w.plans)
-            .on(&w.backups, |backup| controllers::plan::of_backup(&backup))
-            .on(&w.drills, |drill| controllers::plan::of_drill(&drill)),
+        stores: controllers::store::triggers(context),
+        plans: controllers::plan::triggers(context),
         backups: Triggers::own(&w.backups),
         restores: Triggers::own(&w.restores),
         drills: Triggers::own(&w.drills),

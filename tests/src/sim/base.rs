@@ -16,6 +16,7 @@ use super::fault::Gate;
 use super::people;
 use super::plan::Plan;
 use super::process::Operator;
+use super::recovery::{BUCKETS, Machine, evidence};
 use super::stage::Stage;
 use crate::apiserver::{Apiserver, ApiserverOptions, Journal, User, housekeeping};
 use crate::lab::install::read_folder;
@@ -43,6 +44,8 @@ pub struct World {
     pub hub: Apiserver,
     /// Sites by name.
     pub sites: BTreeMap<String, Site>,
+    /// Buckets by name, each an API server that holds objects.
+    pub buckets: BTreeMap<String, Site>,
     /// Every write to any of them.
     pub journal: Journal,
     /// The clock of all.
@@ -54,6 +57,7 @@ pub struct World {
 pub struct Base {
     hub: Apiserver,
     sites: BTreeMap<String, Apiserver>,
+    buckets: BTreeMap<String, Apiserver>,
 }
 
 fn options(name: &str, clock: Clock, journal: &Journal) -> ApiserverOptions {
@@ -77,11 +81,12 @@ impl Base {
                 install_site(&site).await.with_context(|| format!("site {name}"))?;
                 sites.insert(name.to_owned(), site);
             }
-            let base = Self { hub, sites };
-            let world = base.world_on(clock, journal);
+            let bucket = |name: &str| (name.to_owned(), Apiserver::new(options(name, clock, &journal)));
+            let base = Self { hub, sites, buckets: BUCKETS.map(bucket).into() };
+            let world = base.world_on(clock, journal.clone());
             let gate = Gate::new(&Plan::calm("establish", 0));
             world.keep_house();
-            let operator = Operator::start(&world, &gate, 0);
+            let operator = Operator::start(&world, &gate, &Machine::new(&world, &gate), 0);
             let stage = Stage::new(&world, &gate);
             stage.populate().await?;
             stage.quiet(Duration::from_secs(120)).await?;
@@ -95,6 +100,7 @@ impl Base {
         World {
             hub: self.hub.clone(),
             sites: self.sites.iter().map(|(name, server)| (name.clone(), site(server))).collect(),
+            buckets: self.buckets.iter().map(|(name, server)| (name.clone(), site(server))).collect(),
             journal,
             clock,
         }
@@ -107,6 +113,7 @@ impl Base {
         let copy = Self {
             hub: self.hub.copy(options("hub", clock, &journal)),
             sites: self.sites.iter().map(|(n, s)| (n.clone(), s.copy(options(n, clock, &journal)))).collect(),
+            buckets: self.buckets.iter().map(|(n, s)| (n.clone(), s.copy(options(n, clock, &journal)))).collect(),
         };
         copy.world_on(clock, journal)
     }
@@ -165,13 +172,24 @@ async fn install_hub(hub: &Apiserver) -> Result<()> {
     apply(&client, read_folder(&project_root().join("crds/yaml"))?).await?;
     apply(&client, read_folder(&project_root().join("deploy/hub"))?).await?;
     for name in SITES {
-        let secret: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": format!("site-{name}"), "namespace": "zhengyun-system" },
-            "stringData": { "kubeconfig": kubeconfig(name) }
-        }))?;
-        world::apply(&client, &[secret]).await?;
+        let data = json!({ "kubeconfig": kubeconfig(name), "recoveryKubeconfig": kubeconfig(name) });
+        world::apply(&client, &[secret(&format!("site-{name}"), &json!({}), &data)?]).await?;
     }
-    Ok(())
+    // The key that signs chains is made by the first operator that needs it, and would be another one in every run.
+    world::apply(&client, &[secret("recovery-signing-key", &json!({}), &json!({ "key": evidence::signing_key() }))?])
+        .await?;
+    let mark = json!({ "zhengyun.io/department": "finance" });
+    let key = json!({ "key": data_encoding::BASE64.encode(&[7; 32]) });
+    world::apply(&client, &[secret("key-finance", &mark, &key)?]).await?;
+    let key = json!({ "accessKeyId": "simulated", "secretAccessKey": "simulated-token-of-buckets" });
+    world::apply(&client, &[secret("buckets", &json!({}), &key)?]).await
+}
+
+fn secret(name: &str, labels: &Value, data: &Value) -> Result<DynamicObject> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": name, "namespace": "zhengyun-system", "labels": labels }, "stringData": data
+    }))?)
 }
 
 async fn install_site(site: &Apiserver) -> Result<()> {

@@ -7,6 +7,8 @@ mod amount;
 mod books;
 mod chain;
 mod conduct;
+mod recovery;
+mod restored;
 mod sites;
 mod state;
 
@@ -62,6 +64,7 @@ const RULES: &[(&str, Rule)] = &[
     ("I5", sites::no_orphan),
     ("I5", sites::nobody_elses),
     ("I6", state::legal),
+    ("I6", state::legal_runs),
     ("I7", state::observed),
     ("I7", state::in_service),
     ("I8", conduct::deletes_are_guarded),
@@ -69,11 +72,18 @@ const RULES: &[(&str, Rule)] = &[
     ("I11", conduct::stays_in_place),
     ("I12", sites::no_older_epoch),
     ("I13", conduct::no_secret_told),
+    ("I14", recovery::good_is_proven),
+    ("I14", recovery::plans_tell_the_truth),
+    ("I14", recovery::last_good_stays),
+    ("I14", recovery::known_heads_rise),
+    ("I14", restored::written_from_proof),
+    ("I14", restored::opened_for_a_run),
+    ("I14", restored::drills_tell_the_truth),
 ];
 
 /// Names of all invariants, for tables.
-pub const INVARIANTS: [&str; 14] =
-    ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "Liveness"];
+pub const INVARIANTS: [&str; 15] =
+    ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "Liveness"];
 
 /// The world around one write.
 struct View<'a> {

@@ -52,3 +52,13 @@ pub fn driver() -> User {
 pub fn provisioner() -> User {
     account("kube-system", "simulated-provisioner")
 }
+
+/// The account of recovery at a site.
+pub fn recovery() -> User {
+    account("zhengyun-system", "zhengyun-recovery")
+}
+
+/// Whoever has the key of a bucket.
+pub fn bucket() -> User {
+    User { name: "bucket-key".to_owned(), groups: vec!["system:authenticated".to_owned()], uid: String::new() }
+}

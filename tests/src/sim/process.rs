@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use kube::Client;
 use tokio_util::sync::CancellationToken;
+use zhengyun_operator::controllers::recovery::Recovery;
 use zhengyun_operator::runtime::hub::Hub;
 use zhengyun_operator::runtime::metrics::Metrics;
 use zhengyun_operator::runtime::{self, Setup};
@@ -15,6 +16,7 @@ use super::base::World;
 use super::fault::{Gate, Life, Line, Role};
 use super::people;
 use super::plan::Rate;
+use super::recovery::Machine;
 use crate::apiserver::{Apiserver, User};
 
 /// One operator process.
@@ -51,26 +53,27 @@ impl Connector for Roads {
 }
 
 impl Operator {
-    /// Starts the n-th operator of a run.
-    pub fn start(world: &World, gate: &Arc<Gate>, number: u32) -> Self {
+    /// Starts the n-th operator of a run on the machine of all of them.
+    pub fn start(world: &World, gate: &Arc<Gate>, machine: &Machine, number: u32) -> Self {
         let agent = format!("operator-{number}");
         let life = Life::new(Role::Operator, &agent);
         gate.started(number);
         let roads = Roads { world: world.clone(), gate: Arc::clone(gate), life: Arc::clone(&life) };
         let open = Arc::new(AtomicBool::new(false));
         let hub = || roads.client(&world.hub, "hub", &people::operator(), &open);
+        let clock = match gate.rate() {
+            Some(Rate::Half) => world.clock.at_pace(1),
+            Some(Rate::Double) => world.clock.at_pace(4),
+            None => world.clock,
+        };
         let setup = Setup {
             hub: Hub { calls: hub(), watches: hub() },
             identity: agent.clone(),
             metrics: Metrics::new(),
-            clock: match gate.rate() {
-                Some(Rate::Half) => world.clock.at_pace(1),
-                Some(Rate::Double) => world.clock.at_pace(4),
-                None => world.clock,
-            },
+            clock,
             concurrency: 16,
             // Processes of their own have no place in a simulated world.
-            recovery: None,
+            recovery: Some(Arc::new(Recovery::with(machine.executor(number, &life, clock)))),
             connector: Arc::new(roads),
         };
         let stop = CancellationToken::new();

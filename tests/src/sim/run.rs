@@ -12,6 +12,7 @@ use super::check::{self, Violation};
 use super::fault::{Counts, Gate, VERY_LATE};
 use super::plan::{Fault, Plan, WatchTrouble};
 use super::process::Operator;
+use super::recovery::Machine;
 use super::stage::{Stage, counts};
 use super::workload::{self, Ends, Workload};
 use crate::apiserver::{Commit, Key, Verb};
@@ -127,10 +128,14 @@ async fn stays_quiet(world: &World) -> Option<Violation> {
 
 /// Starts an operator, and another one whenever one ends or stands still.
 async fn supervise(world: World, gate: Arc<Gate>) {
+    let machine = Machine::new(&world, &gate);
     let mut running: Vec<Operator> = Vec::new();
     for number in 1.. {
-        running.push(Operator::start(&world, &gate, number));
+        running.push(Operator::start(&world, &gate, &machine, number));
         gate.vacant.notified().await;
+        for (number, _) in (1..).zip(&running).filter(|(_, operator)| operator.life.is_over()) {
+            machine.operator_ended(number);
+        }
         tokio::time::sleep(LEASE).await;
     }
 }
@@ -143,7 +148,7 @@ fn standing(world: &World) -> Standing {
         server.objects().into_iter().map(|(key, object)| ((name.to_owned(), key), object)).collect()
     };
     let mut all: Standing = of("hub", &world.hub).into_iter().collect();
-    for (name, site) in &world.sites {
+    for (name, site) in world.sites.iter().chain(&world.buckets) {
         all.extend(of(name, &site.server));
     }
     all
@@ -174,9 +179,9 @@ fn is_compared(key: &Key) -> bool {
     !matches!(key.plural.as_str(), "events" | "leases")
 }
 
-/// Takes out what may differ between two runs that came to the same end: revisions, times, epochs, sequences, holders.
+/// Takes out what may differ between two runs that came to the same end: revisions, times, epochs, sequences, holders, attempts.
 fn mask(value: &mut Value) {
-    const DIFFERS: [&str; 18] = [
+    const DIFFERS: [&str; 32] = [
         "resourceVersion",
         "generation",
         "observedGeneration",
@@ -195,6 +200,22 @@ fn mask(value: &mut Value) {
         "deletionTimestamp",
         "since",
         "fenceEpoch",
+        // How often a run was taken up, and what was measured of time and of room on the way.
+        "attempt",
+        "progress",
+        "used",
+        "measuredRto",
+        "lastMeasuredRto",
+        "worstRpo",
+        "rpo",
+        "rto",
+        "record",
+        // Links of a chain are signed over their time and over one another.
+        "counter",
+        "head",
+        "knownHead",
+        "statement",
+        "signature",
     ];
     match value {
         Value::Object(fields) => {
@@ -204,8 +225,14 @@ fn mask(value: &mut Value) {
             fields.values_mut().for_each(mask);
         }
         Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::String(text) if text.len() >= 20 && text.parse::<jiff::Timestamp>().is_ok() => {
-            "<time>".clone_into(text);
+        // A moment, by itself or in a message.
+        Value::String(text) if text.len() >= 20 && text.contains('T') && text.contains('Z') => {
+            let word = |word: &str| {
+                let bare = word.trim_matches(['(', ')', ';', ',', '.', ':']);
+                let is_time = bare.len() >= 20 && bare.parse::<jiff::Timestamp>().is_ok();
+                if is_time { word.replace(bare, "<time>") } else { word.to_owned() }
+            };
+            *text = text.split(' ').map(word).collect::<Vec<_>>().join(" ");
         }
         _ => {}
     }

@@ -3,6 +3,7 @@
 mod door;
 mod lives;
 mod quotas;
+mod recovery;
 mod reviews;
 mod sites;
 mod surroundings;
@@ -96,6 +97,18 @@ workloads! {
     "door" Exactly "a request and its revocation, all through the API" door::life;
     "door-correct" Exactly "a request is returned and corrected through the API" door::correct;
     "door-twice" Exactly "everything is sent to the API twice at the same time" door::twice;
+    "backup" Exactly "a namespace is backed up once" recovery::backups::backup;
+    "two-plans" Standing "two plans back up into one repository at the same time" recovery::backups::two_plans;
+    "kept" AsTold "backups are due, copied to two stores, and thinned out to one" recovery::backups::kept;
+    "held" AsTold "a backup is put on hold as it is to be dropped" recovery::backups::held;
+    "rotten" Standing "what was stored of a backup rots before it is read back" recovery::backups::rotten;
+    "store-away" AsTold "a bucket is away while backups are due, and comes back" recovery::backups::store_away;
+    "restore" Standing "a namespace is emptied and restored to its grant" recovery::restores::same_grant;
+    "elsewhere" Standing "a backup is restored to another grant at another site" recovery::restores::elsewhere;
+    "trespass" Standing "a restore names a grant of another department" recovery::restores::trespass;
+    "impatient" Standing "a restore is asked for before its backup is proved" recovery::restores::impatient;
+    "drill" AsTold "a drill is due, held, and its scratch removed to zero" recovery::drills::drilled;
+    "disturbed" Standing "somebody changes what a drill has restored" recovery::drills::disturbed;
     "site-gone" Exactly "a site is deleted while something stands there" surroundings::site_gone;
 }
 

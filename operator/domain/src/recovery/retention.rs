@@ -14,7 +14,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::recovery::{Hold, Retention};
 
-pub use round::{Facts, Round, covered, forgotten, gone, round, stands_in, tidied};
+use crate::seeded::{self, Bug};
+
+pub use round::{Facts, Round, asked, covered, forgotten, gone, is_asked, round, stands_in, tidied};
 
 /// A backup may be this far ahead of the clock before it counts as dated wrongly.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(300);
@@ -128,8 +130,9 @@ pub fn decide(policy: &Retention, holds: &[Hold], points: &[Point], zone: &TimeZ
     // Two of one moment: the name decides, so that every run decides alike.
     ordered.sort_by(|a, b| b.captured_at.cmp(&a.captured_at).then_with(|| b.name.cmp(&a.name)));
     let trusted = now.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
-    let verified: Vec<&Point> =
-        ordered.iter().copied().filter(|p| p.worth == Worth::Verified && p.captured_at <= trusted).collect();
+    let blind = seeded::is(Bug::PoorStandsForGood);
+    let good = |point: &&Point| point.worth == Worth::Verified || (blind && point.worth == Worth::Poor);
+    let verified: Vec<&Point> = ordered.iter().copied().filter(good).filter(|p| p.captured_at <= trusted).collect();
     let mut reasons: BTreeMap<&str, BTreeSet<Kept>> = BTreeMap::new();
     let mut keep = |point: &str, why: Kept| {
         // Names are looked up again, so that the map borrows from the points alone.
@@ -139,7 +142,7 @@ pub fn decide(policy: &Retention, holds: &[Hold], points: &[Point], zone: &TimeZ
     };
     by_count(policy, &verified, &mut keep);
     by_period(policy, &verified, zone, &mut keep);
-    last_of_each(&verified, &mut keep);
+    last_of_each(if blind { verified.get(..1).unwrap_or_default() } else { &verified }, &mut keep);
     for point in &ordered {
         let newer_verified = verified.iter().any(|v| v.captured_at > point.captured_at);
         match point.worth {

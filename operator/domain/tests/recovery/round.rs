@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{CopyState, RecoveryPlan, RetentionFate, SystemBackup};
-use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, round, tidied};
+use zhengyun_domain::recovery::retention::{Facts, Round, asked, forgotten, is_asked, round, tidied};
 
 use crate::at;
 
@@ -154,6 +154,26 @@ fn a_decision_that_turns_is_seen_where_something_stands() {
     let kept = run(json!({"last": 1}), &all, &["dropped"]);
     assert!(kept.turned(&all[0], "near") && !kept.turned(&all[0], "far"));
     assert!(!kept.turned(&all[1], "near"), "it was never to be dropped");
+}
+
+/// What a process that was stopped had signed is found out by one that is not stopped for the same reason.
+#[test]
+fn a_backup_that_waits_for_the_chain_says_so_and_is_not_dropped_for_that() {
+    let mut kept = backup("held", 1, "Completed", "Verified", "Missing");
+    assert!(!is_asked(&kept));
+    kept.status.as_mut().unwrap().retention = Some(asked());
+    let newer = backup("newer", 9, "Completed", "Verified", "Missing");
+    let round = run(json!({"last": 1}), &[kept.clone(), newer], &[]);
+    assert!(is_asked(&kept) && round.turned(&kept, "near") && forgets(&round, "near").is_empty());
+    // It was signed away before: then it says when that was decided, not that it is being found out.
+    let copies = kept.status.clone().unwrap().copies;
+    let gone = BTreeSet::from(["held-near".to_owned()]);
+    let (_, record) = forgotten(&copies, Some(&asked()), "near", &gone, at("2026-11-26T23:00:00Z"));
+    let record = record.unwrap();
+    assert_eq!(record.fate, RetentionFate::Dropped);
+    assert_eq!(record.reasons, ["it was being dropped when that was decided anew"]);
+    let (_, record) = forgotten(&copies, Some(&asked()), "near", &BTreeSet::new(), at("2026-11-26T23:00:00Z"));
+    assert_eq!(record, Some(asked()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::Context;
 use super::prepare::plan_of;
 use super::task::LEASE_WAIT_SECONDS;
 use crate::controllers::department_of;
-use crate::controllers::recovery::order::{Refusal, Repository, refused};
+use crate::controllers::recovery::order::{self, Refusal, Repository, refused};
 use crate::controllers::recovery::{Recovery, WORKER, keys, run_id};
 use crate::executor::{RunId, Task};
 use crate::runtime::controller::ReconcileError;
@@ -101,7 +101,8 @@ async fn repository(
     let department = department_of(&backup.namespace().unwrap_or_default()).to_owned();
     let Some(plan) = plan_of(context, backup) else {
         let message = format!("plan {} is gone, and with it the name of the key", backup.spec.plan);
-        return Ok(Err(refused(Reason::Invalid, message)));
+        let refusal = refused(Reason::Invalid, message);
+        return Ok(Err(order::confirmed(context, &backup.namespace().unwrap_or_default(), refusal).await?));
     };
     let named = (store, department.as_str(), plan.spec.encryption.secret_name.as_str());
     Ok(Repository::standing(context, recovery, named).await?.map_err(Refusal::Waits))

@@ -1,5 +1,7 @@
 //! What a backup reads and where it goes, from the plan as it stands; and what keeps it from that.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +19,7 @@ use crate::controllers::department_of;
 use crate::controllers::recovery::database::{self, Database};
 use crate::controllers::recovery::folders::{self, Tree};
 use crate::controllers::recovery::keys;
-use crate::controllers::recovery::order::{Refusal, Repository, refused};
+use crate::controllers::recovery::order::{self, Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
 use crate::runtime::controller::ReconcileError;
 
@@ -64,6 +66,34 @@ fn begun(backup: &SystemBackup) -> Option<Vec<PlanSource>> {
     let source = |read: &CapturedSource| Some(PlanSource { name: read.name.clone(), origin: read.origin.clone()? });
     let sources: Vec<PlanSource> = read.iter().filter_map(source).collect();
     (!sources.is_empty()).then_some(sources)
+}
+
+/// Where the account of recovery may have been let in for a backup; that its stores can be used does not matter here.
+pub(super) fn entered(context: &Context, backup: &SystemBackup) -> Vec<Ground> {
+    let namespace = backup.namespace().unwrap_or_default();
+    let planned = || plan_of(context, backup).map(|plan| plan.spec.sources.clone());
+    let grants: BTreeSet<String> = begun(backup)
+        .or_else(planned)
+        .iter()
+        .flatten()
+        .filter_map(|source| match &source.origin {
+            SourceOrigin::Namespace(from) => Some(from.grant.clone()),
+            SourceOrigin::Item(from) => Some(from.grant.clone()),
+            SourceOrigin::Database(_) | SourceOrigin::Files(_) => None,
+        })
+        .collect();
+    grants.iter().filter_map(|grant| reach::readable(context, &namespace, grant)).collect()
+}
+
+/// The same, where a refusal is for good.
+pub(super) async fn confirmed(
+    context: &Context,
+    backup: &SystemBackup,
+) -> Result<Result<Prepared, Refusal>, ReconcileError> {
+    match prepare(context, backup) {
+        Ok(prepared) => Ok(Ok(prepared)),
+        Err(refusal) => Ok(Err(order::confirmed(context, &backup.namespace().unwrap_or_default(), refusal).await?)),
+    }
 }
 
 pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepared, Refusal> {

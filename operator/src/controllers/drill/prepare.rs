@@ -7,7 +7,7 @@ use zhengyun_crds::{Reason, RecoveryDrill, RecoveryPlan, ResourceGrant, SystemBa
 use zhengyun_domain::eligibility;
 use zhengyun_domain::recovery::drill::{TriedCopy, choose};
 
-use super::super::recovery::order::{Refusal, Repository, refused};
+use super::super::recovery::order::{self, Refusal, Repository, refused};
 use super::super::recovery::reach::{self, Ground};
 use super::super::recovery::{RESTORER, Recovery};
 use super::super::{Context, department_of};
@@ -29,6 +29,17 @@ pub(super) struct Prepared {
 pub(super) fn plan_of(context: &Context, drill: &RecoveryDrill) -> Option<Arc<RecoveryPlan>> {
     let plan = context.watches.plans.get_in(&drill.namespace().unwrap_or_default(), &drill.spec.plan)?;
     (plan.uid().as_deref() == Some(drill.spec.plan_uid.as_str())).then_some(plan)
+}
+
+/// The same, where a refusal is for good.
+pub(super) async fn confirmed(
+    context: &Context,
+    drill: &RecoveryDrill,
+) -> Result<Result<Prepared, Refusal>, ReconcileError> {
+    match prepare(context, drill) {
+        Ok(prepared) => Ok(Ok(prepared)),
+        Err(refusal) => Ok(Err(order::confirmed(context, &drill.namespace().unwrap_or_default(), refusal).await?)),
+    }
 }
 
 pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepared, Refusal> {

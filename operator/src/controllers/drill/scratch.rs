@@ -10,7 +10,7 @@ use serde_json::json;
 use zhengyun_crds::grant::{RequestRef, Revocation};
 use zhengyun_crds::ledger::ChargedObject;
 use zhengyun_crds::request::Disposition;
-use zhengyun_crds::{ConditionType, GrantPhase, Reason, RecoveryDrill, ResourceGrant, condition, marks};
+use zhengyun_crds::{ConditionType, Department, GrantPhase, Reason, RecoveryDrill, ResourceGrant, condition, marks};
 use zhengyun_domain::ledger::{Change, Charge, Refusal};
 use zhengyun_domain::recovery::drill::{Scratch, is_no_room, spec};
 use zhengyun_domain::{grant, naming, quota};
@@ -88,7 +88,12 @@ pub(super) async fn reserve(
     source: &ResourceGrant,
     now: Timestamp,
 ) -> Result<Room, ReconcileError> {
-    let Some(department) = context.watches.departments.get(marks::DRILL_DEPARTMENT) else {
+    let department = match context.watches.departments.get(marks::DRILL_DEPARTMENT) {
+        Some(cached) => Some(cached.as_ref().clone()),
+        // A drill is skipped for good, and only the API server may say that there is none.
+        None => context.cluster::<Department>().get_opt(marks::DRILL_DEPARTMENT).await?,
+    };
+    let Some(department) = department else {
         return Ok(Room::Missing(format!(
             "there is no department {}: the cloud administrator makes one, with a DepartmentQuota at site {}; that is the room of all drills there",
             marks::DRILL_DEPARTMENT,

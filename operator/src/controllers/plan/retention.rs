@@ -20,8 +20,9 @@ use zhengyun_crds::recovery::{
 };
 use zhengyun_crds::{ConditionType as C, Reason};
 use zhengyun_domain::condition::ConditionSet;
-use zhengyun_domain::recovery::retention::{Facts, Round, forgotten, gone, round, stands_in, tidied};
+use zhengyun_domain::recovery::retention::{Facts, Round, asked, forgotten, gone, is_asked, round, stands_in, tidied};
 use zhengyun_domain::recovery::run::Sighting;
+use zhengyun_domain::seeded::{self, Bug};
 
 use super::{Context, department_of};
 use crate::controllers::backup::{Head, phase, remember_head};
@@ -103,9 +104,19 @@ pub(super) async fn apply(
     for backup in backups {
         if let Some(record) = round.records.get(&backup.name_any())
             && !open.iter().any(|store| round.turned(backup, store))
+            && !(seeded::is(Bug::DroppedUntold) && record.fate == RetentionFate::Drop)
             && !tell(context, backup, record).await?
         {
             standing.again = Some(LOOK);
+        }
+    }
+    if !seen.iter().any(|(_, _, sighting)| sighting.runs()) {
+        // Every process that is started from now on is not told to forget these, so none need be stopped for them.
+        for backup in backups.iter().filter(|backup| !is_asked(backup) && open.iter().any(|s| round.turned(backup, s)))
+        {
+            if !tell(context, backup, &asked()).await? {
+                standing.again = Some(LOOK);
+            }
         }
     }
     if standing.again.is_some() {
@@ -154,7 +165,7 @@ async fn at_store(
         Sighting::Running { .. } => {
             if sighting.hangs() {
                 recovery.kill(run).await?;
-            } else if backups.iter().any(|backup| round.turned(backup, store)) {
+            } else if backups.iter().any(|backup| round.turned(backup, store) && !is_asked(backup)) {
                 // What is to be kept after all may not be signed away yet.
                 recovery.cancel(run).await?;
             }
@@ -178,6 +189,10 @@ async fn at_store(
     if !(wanted || unknown) || is_held {
         return Ok(());
     }
+    if !seeded::is(Bug::DroppedUntold) && !all_told(context, backups, store, round).await? {
+        standing.again = Some(LOOK);
+        return Ok(());
+    }
     match task(context, recovery, plan, store, round, &under_way).await? {
         Ok(task) => {
             recovery.start(run, task).await?;
@@ -192,6 +207,29 @@ async fn at_store(
         }
     }
     Ok(())
+}
+
+/// Whether everything that is to be forgotten in a store says so at the hub at this moment: an operator that stood still may have
+/// decided on what has been kept since.
+async fn all_told(
+    context: &Context,
+    backups: &[Arc<SystemBackup>],
+    store: &str,
+    round: &Round,
+) -> Result<bool, ReconcileError> {
+    let Some(doomed) = round.forget.get(store) else { return Ok(true) };
+    let is_doomed = |backup: &&Arc<SystemBackup>| {
+        let copies = backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default();
+        copies.iter().any(|copy| copy.store == store && copy.snapshot.as_ref().is_some_and(|s| doomed.contains(s)))
+    };
+    for backup in backups.iter().filter(is_doomed) {
+        let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
+        let now = api.get_opt(&backup.name_any()).await?.and_then(|backup| backup.status?.retention);
+        if now.is_none_or(|record| record.fate != RetentionFate::Drop || record == asked()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Backups of the department that did not end: what they stored so far is theirs.

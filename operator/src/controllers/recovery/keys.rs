@@ -33,6 +33,8 @@ pub struct Repository {
     pub known_head: String,
     /// Name of the key that opens it with the escrow password.
     pub escrow_key: String,
+    /// As which version of its Secret it was read; none before there is one.
+    pub version: Option<String>,
 }
 
 impl Repository {
@@ -162,10 +164,12 @@ pub async fn repository(
         public_key: given("publicKey"),
         known_head: given("knownHead"),
         escrow_key: given("escrowKey"),
+        version: secret.resource_version(),
     }))
 }
 
-/// Writes down what is known of a repository.
+/// Writes down what is known of a repository, unless somebody else did so since it was read: an operator that stood still must not
+/// take a newer head back.
 pub async fn remember(
     context: &Context,
     store: &str,
@@ -174,7 +178,7 @@ pub async fn remember(
 ) -> Result<(), ReconcileError> {
     let encoded = |text: &str| BASE64.encode(text.as_bytes());
     let name = about(store, department);
-    let body = json!({
+    let mut body = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": { "name": name, "labels": { marks::LABEL_DEPARTMENT: department } },
         "data": {
@@ -182,7 +186,19 @@ pub async fn remember(
             "escrowKey": encoded(&known.escrow_key)
         }
     });
-    put(context, &name, &body).await
+    let Some(version) = &known.version else {
+        let secret = serde_json::from_value(body).map_err(|e| ReconcileError::Transient(e.to_string()))?;
+        return match secrets(context).create(&PostParams::default(), &secret).await {
+            // It was written down already, and may be further by now.
+            Err(error) if is_conflict(&error) => Ok(()),
+            other => Ok(other.map(drop)?),
+        };
+    };
+    if let Some(metadata) = body.pointer_mut("/metadata").and_then(serde_json::Value::as_object_mut) {
+        metadata.insert("resourceVersion".to_owned(), json!(version));
+    }
+    secrets(context).patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await?;
+    Ok(())
 }
 
 /// Shows the escrow password to the administrator: once, until it is put into a safe place and the Secret is deleted.

@@ -24,6 +24,19 @@ pub fn refused(reason: Reason, message: impl Into<String>) -> Refusal {
     Refusal::Final(Fault { reason: reason.as_str().to_owned(), message: message.into(), ..Fault::default() })
 }
 
+/// What is refused is refused for good, so that never rests on what a watch has not shown yet: then it waits.
+///
+/// # Errors
+/// When the hub does not answer.
+pub async fn confirmed(context: &Context, namespace: &str, refusal: Refusal) -> Result<Refusal, ReconcileError> {
+    match refusal {
+        Refusal::Final(_) if !reach::is_shown(context, namespace).await? => {
+            Ok(Refusal::Waits("what it names may have changed a moment ago; it is looked at again".to_owned()))
+        }
+        other => Ok(other),
+    }
+}
+
 /// The repository of a department in a store.
 #[derive(Clone, Debug)]
 pub struct Repository {

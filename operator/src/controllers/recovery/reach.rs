@@ -1,9 +1,11 @@
 //! The way of a run's process into a site, and the facts about grants that decide where it may go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::recovery::StoreBackend;
 use zhengyun_crds::site::{Delivery, ExternalSources};
@@ -16,6 +18,7 @@ use super::{Context, database};
 use crate::controllers::department_of;
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
+use crate::runtime::watches::{Kind, Watched};
 use crate::site::driver::{Access, SiteDriver};
 use crate::site::kubeconfig::Credential;
 use crate::site::link::SiteLink;
@@ -93,6 +96,24 @@ pub fn declared(context: &Context) -> BTreeMap<String, ExternalSources> {
     sites.iter().filter_map(|site| Some((site.name_any(), site.spec.external_sources.clone()?))).collect()
 }
 
+/// Whether the watches show everything that runs of a department rest on as the hub has it at this moment.
+pub async fn is_shown(context: &Context, namespace: &str) -> Result<bool, ReconcileError> {
+    let w = &context.watches;
+    Ok(same(&w.plans, context.namespaced(namespace), Some(namespace)).await?
+        && same(&w.backups, context.namespaced(namespace), Some(namespace)).await?
+        && same(&w.grants, context.namespaced(namespace), Some(namespace)).await?
+        && same(&w.systems, context.namespaced(namespace), Some(namespace)).await?
+        && same(&w.stores, context.cluster(), None).await?
+        && same(&w.sites, context.cluster(), None).await?)
+}
+
+async fn same<K: Kind>(watched: &Watched<K>, api: Api<K>, namespace: Option<&str>) -> Result<bool, ReconcileError> {
+    let there = api.list_metadata(&ListParams::default()).await?;
+    let there: BTreeSet<_> = there.iter().map(|found| (found.name_any(), found.resource_version())).collect();
+    let shown = watched.matching(|held| held.namespace().as_deref() == namespace);
+    Ok(shown.iter().map(|held| (held.name_any(), held.resource_version())).collect::<BTreeSet<_>>() == there)
+}
+
 /// Only that the site exists matters to a single run; what fails together is the plan's business.
 fn place(site: &str) -> Place {
     Place { site: site.to_owned(), ..Place::default() }
@@ -129,7 +150,11 @@ pub async fn open(context: &Context, ground: &Ground, access: Access) -> Result<
     link.open_access(&ground.namespace, &ground.uid, access).await.map_err(|e| e.to_string())
 }
 
-/// Shuts it out. A site that does not answer keeps the binding until it is closed at the next end of a run there, or the grant ends.
+/// How soon a site that did not answer is asked again to shut the account out. The record of the run stays open until then.
+pub const SHUT_AGAIN: Duration = Duration::from_secs(30);
+
+/// Shuts it out. If the record of the run is deleted while its site does not answer, the binding stays until the next end of a run there,
+/// or the end of the grant.
 pub async fn close(context: &Context, ground: &Ground, access: Access) -> Result<(), String> {
     let link = link(context, &ground.site)?;
     link.close_access(&ground.namespace, &ground.uid, access).await.map_err(|e| e.to_string())

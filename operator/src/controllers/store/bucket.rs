@@ -4,8 +4,8 @@ use serde::Deserialize;
 use zhengyun_crds::BackupStore;
 use zhengyun_domain::recovery::run::Sighting;
 
-use super::Context;
 use super::folder::Opened;
+use super::{AGAIN, Context};
 use crate::controllers::recovery::home::{self, Home};
 use crate::controllers::recovery::{Recovery, WORKER, run_id};
 use crate::executor::Task;
@@ -35,11 +35,11 @@ pub(super) async fn open(
                 .map_err(|e| ReconcileError::Transient(format!("the report of probe: {e}")))?;
             return Ok(Ok(Some(Opened { identity: report.identity, used: report.used_bytes })));
         }
-        Sighting::Failed(fault) => {
-            recovery.remove(&run).await?;
+        // What is written about it makes the store be looked at again at once; the bucket is left alone for a while.
+        Sighting::Failed(fault) if fault.seconds_ago < AGAIN.as_secs() => {
             return Ok(Err(format!("spec.backend.s3: {} ({})", fault.message, fault.reason)));
         }
-        Sighting::Absent | Sighting::Lost => {}
+        Sighting::Failed(_) | Sighting::Absent | Sighting::Lost => {}
     }
     let mut task = Task::of(WORKER, "probe");
     if let Err(missing) = home.tell(context, recovery, "", &home::STORE, &mut task).await? {

@@ -209,8 +209,12 @@ async fn finish(
     {
         fs::rename(aside, home).map_err(|e| ReconcileError::Transient(format!("{}: {e}", home.display())))?;
     }
-    let known =
-        Repository { public_key: made.public_key, known_head: made.chain.to_string(), escrow_key: made.escrow_key };
+    let known = Repository {
+        public_key: made.public_key,
+        known_head: made.chain.to_string(),
+        escrow_key: made.escrow_key,
+        version: None,
+    };
     keys::remember(context, wanted.store, wanted.department, &known).await?;
     recovery.remove(run).await?;
     Ok(Standing::There(known))

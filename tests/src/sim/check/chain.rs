@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::run::Standing;
-use super::{View, on_hub, text};
+use super::{View, on_hub, restored, text};
 use crate::apiserver::Verb;
 
 pub(super) fn one_grant(view: &View<'_>) -> Vec<String> {
@@ -42,6 +42,9 @@ pub(super) fn approved(view: &View<'_>) -> Vec<String> {
     }
     let grant = &view.commit.after;
     let uid = text(grant, "/spec/request/uid");
+    if let Some(wrong) = restored::scratch_of(view) {
+        return wrong;
+    }
     let Some((key, request)) = on_hub(view.after, "resourcerequests").find(|(_, r)| text(r, "/metadata/uid") == uid)
     else {
         return vec![format!("the grant's request {uid} is not there")];

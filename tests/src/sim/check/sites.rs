@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::run::Standing;
-use super::{View, books, label, number, on_hub, text};
+use super::{View, books, label, number, on_hub, restored, text};
 use crate::apiserver::{Key, Verb};
 use crate::sim::people;
 
 const GRANT_UID: &str = "zhengyun.io/grant-uid";
 
 /// What of a grant stands at its site: what carries its label, and volumes of its namespace.
-fn left<'a>(standing: &'a Standing, site: &str, grant: &Value) -> Vec<&'a Key> {
+pub(super) fn left<'a>(standing: &'a Standing, site: &str, grant: &Value) -> Vec<&'a Key> {
     let uid = text(grant, "/metadata/uid");
     let namespace = text(grant, "/status/namespace");
     standing
@@ -78,7 +78,7 @@ pub(super) fn nothing_after_the_end(view: &View<'_>) -> Vec<String> {
 
 pub(super) fn no_orphan(view: &View<'_>) -> Vec<String> {
     let fence = view.commit.key.plural == "configmaps" && view.commit.key.name == "zhengyun-fence";
-    if !by_driver(view) || view.commit.verb != Verb::Create || fence {
+    if !by_driver(view) || view.commit.verb != Verb::Create || fence || restored::is_binding(view) {
         return Vec::new();
     }
     let uid = label(&view.commit.after, GRANT_UID);

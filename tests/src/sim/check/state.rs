@@ -32,6 +32,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("", "Pending"),
     ("", "Provisioning"),
     ("Pending", "Provisioning"),
+    // The scratch of a drill that found no room.
+    ("Pending", "Revoked"),
     ("Provisioning", "InService"),
     ("Provisioning", "Revoking"),
     ("InService", "Revoking"),
@@ -40,6 +42,64 @@ const GRANTS: &[(&str, &str)] = &[
     ("Revoking", "InService"),
     ("Revoking", "Revoked"),
 ];
+
+const BACKUPS: &[(&str, &[&str])] = &[
+    ("", &["Pending", "Reserving", "Failed", "Cancelled"]),
+    ("Pending", &["Reserving", "Failed", "Cancelled"]),
+    ("Reserving", &["Capturing", "Failed", "Cancelling"]),
+    ("Capturing", &["Replicating", "Verifying", "Failing", "Cancelling"]),
+    ("Replicating", &["Verifying", "Incomplete", "Failing", "Cancelling"]),
+    ("Verifying", &["Completed", "Incomplete", "Failing", "Cancelling"]),
+    ("Failing", &["Failed"]),
+    ("Cancelling", &["Cancelled"]),
+];
+const RESTORES: &[(&str, &[&str])] = &[
+    ("", &["Pending", "Planning", "Refused", "Cancelled"]),
+    ("Pending", &["Planning", "Refused", "Cancelled"]),
+    // Several steps of a process may lie between two looks at it.
+    (
+        "Planning",
+        &[
+            "Planned",
+            "Checking",
+            "Restoring",
+            "Comparing",
+            "Completed",
+            "Incomplete",
+            "Refused",
+            "Failed",
+            "Cancelling",
+        ],
+    ),
+    ("Checking", &["Restoring", "Comparing", "Completed", "Incomplete", "Refused", "Failed", "Cancelling"]),
+    ("Restoring", &["Comparing", "Completed", "Incomplete", "Failed", "Cancelling"]),
+    ("Comparing", &["Completed", "Incomplete", "Failed", "Cancelling"]),
+    ("Cancelling", &["Cancelled"]),
+];
+const DRILLS: &[(&str, &[&str])] = &[
+    ("", &["Pending", "Reserving", "Failed", "Cancelled"]),
+    ("Pending", &["Reserving", "Failed", "Cancelled"]),
+    ("Reserving", &["Preparing", "Skipped", "Failed", "Abandoning", "Cancelling"]),
+    ("Preparing", &["Restoring", "Abandoning", "Cancelling"]),
+    ("Restoring", &["Comparing", "Removing", "Abandoning", "Cancelling"]),
+    ("Comparing", &["Removing", "Abandoning", "Cancelling"]),
+    ("Removing", &["Passed"]),
+    ("Abandoning", &["Failed"]),
+    ("Cancelling", &["Cancelled"]),
+];
+
+/// The same for runs of disaster recovery.
+pub(super) fn legal_runs(view: &View<'_>) -> Vec<String> {
+    let tables = [("systembackups", BACKUPS), ("systemrestores", RESTORES), ("recoverydrills", DRILLS)];
+    let Some((_, table)) = tables.into_iter().find(|(plural, _)| view.is_hub(plural)) else { return Vec::new() };
+    if view.commit.verb == Verb::Delete {
+        return Vec::new();
+    }
+    let from = view.commit.before.as_ref().map(|b| text(b, "/status/phase")).unwrap_or_default();
+    let to = text(&view.commit.after, "/status/phase");
+    let legal = from == to || table.iter().any(|(at, next)| *at == from && next.contains(&to));
+    if legal { Vec::new() } else { vec![format!("from {from:?} to {to:?}")] }
+}
 
 pub(super) fn legal(view: &View<'_>) -> Vec<String> {
     let table = if view.is_hub("resourcerequests") {

@@ -13,6 +13,8 @@ pub enum Role {
     Operator,
     /// The API.
     Api,
+    /// A run of backup, restore or drill.
+    Worker,
 }
 
 /// One process.
@@ -60,7 +62,14 @@ impl Life {
         *self.still_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + long);
     }
 
-    pub(super) async fn stand_still(&self) {
+    /// Whether it stands still.
+    pub(in crate::sim) fn is_still(&self) -> bool {
+        let until = *self.still_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// Returns once it does not stand still.
+    pub(in crate::sim) async fn stand_still(&self) {
         loop {
             let until = *self.still_until.lock().unwrap_or_else(PoisonError::into_inner);
             match until.filter(|until| *until > Instant::now()) {
@@ -70,7 +79,8 @@ impl Life {
         }
     }
 
-    pub(super) async fn or_never(&self) {
+    /// Returns unless it ended.
+    pub(in crate::sim) async fn or_never(&self) {
         if self.is_over() {
             std::future::pending::<()>().await;
         }

@@ -11,6 +11,7 @@ use super::{is_complete, scratch};
 use crate::condition::cut;
 use crate::recovery::duration;
 use crate::recovery::run::{Fault, Order, Sighting};
+use crate::seeded::{self, Bug};
 
 /// What is seen of the grant that a scratch is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Report {
 
     /// Why it is not a pass; none if it is.
     pub fn problem(&self) -> Option<String> {
-        if self.equal == Some(true) && is_complete(&self.coverage) {
+        if (self.equal == Some(true) && is_complete(&self.coverage)) || seeded::is(Bug::DrillUncompared) {
             return None;
         }
         if self.equal == Some(true) && self.coverage.objects_total == 0 {
@@ -205,6 +206,9 @@ fn removal(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
         return stay(if facts.sighting.hangs() { Order::Kill } else { Order::Cancel }, false);
     }
     match facts.scratch {
+        Scratch::Ending(_) if seeded::is(Bug::ScratchForgotten) => {
+            Ok(Next { phase: step(phase, Event::ZeroProven)?, order: Order::Nothing, remove: false, fault: None })
+        }
         Scratch::Absent | Scratch::Gone => {
             let phase = step(phase, Event::ZeroProven)?;
             Ok(Next { phase, order: Order::Nothing, remove: false, fault: None })

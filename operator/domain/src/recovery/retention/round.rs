@@ -53,6 +53,18 @@ impl Round {
     }
 }
 
+/// What a backup says that was being dropped and is to be kept after all, once a process is started that is not told to forget it:
+/// what the one before it came to is not known until that one has read the chain. Without it, that one would be stopped as well.
+pub fn asked() -> RetentionRecord {
+    let reasons = vec!["it is to be kept after all; whether it was signed away before is being found out".to_owned()];
+    RetentionRecord { fate: RetentionFate::Drop, reasons, dropped_at: None }
+}
+
+/// Whether it says so.
+pub fn is_asked(backup: &SystemBackup) -> bool {
+    backup.status.as_ref().is_some_and(|status| status.retention.as_ref() == Some(&asked()))
+}
+
 fn phase(backup: &SystemBackup) -> BackupPhase {
     backup.status.as_ref().and_then(|s| s.phase).unwrap_or(BackupPhase::Pending)
 }
@@ -201,7 +213,7 @@ pub fn forgotten(
     let record = match record {
         // Of an earlier settling, which may be repeated: why and when it was dropped does not change any more.
         Some(record) if record.fate == RetentionFate::Dropped => Some(record.clone()),
-        Some(record) if all_gone && record.fate == RetentionFate::Drop => Some(gone(record, now)),
+        Some(record) if all_gone && record.fate == RetentionFate::Drop && *record != asked() => Some(gone(record, now)),
         // The decision changed when it was being carried out already.
         _ if all_gone => Some(gone(&late(), now)),
         other => other.cloned(),
