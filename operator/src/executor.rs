@@ -140,6 +140,11 @@ pub enum ExecutorError {
 
 /// Carries runs out. Every call may block for moments, and is safe to repeat.
 pub trait Executor: fmt::Debug + Send + Sync {
+    /// Whether calls may block for moments, so that they are made on threads of their own. One that never does is called at once.
+    fn blocks(&self) -> bool {
+        true
+    }
+
     /// Starts a run, unless it lives. What an attempt before it kept is there again; what it said is gone.
     ///
     /// # Errors

@@ -152,37 +152,37 @@ impl Recovery {
     /// Starts a run, unless it lives.
     pub async fn start(&self, run: &RunId, task: Task) -> Result<(), ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.start(&run, &task)).await
+        blocking(executor.blocks(), move || executor.start(&run, &task)).await
     }
 
     /// What is seen of a run.
     pub async fn observe(&self, run: &RunId) -> Result<Sighting, ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.observe(&run)).await
+        blocking(executor.blocks(), move || executor.observe(&run)).await
     }
 
     /// Asks a run to stop.
     pub async fn cancel(&self, run: &RunId) -> Result<(), ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.cancel(&run)).await
+        blocking(executor.blocks(), move || executor.cancel(&run)).await
     }
 
     /// Ends a run that does not listen.
     pub async fn kill(&self, run: &RunId) -> Result<(), ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.kill(&run)).await
+        blocking(executor.blocks(), move || executor.kill(&run)).await
     }
 
     /// A file that a run wrote.
     pub async fn file(&self, run: &RunId, name: &'static str) -> Result<Option<Vec<u8>>, ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.file(&run, name)).await
+        blocking(executor.blocks(), move || executor.file(&run, name)).await
     }
 
     /// Takes everything about a run away.
     pub async fn remove(&self, run: &RunId) -> Result<(), ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());
-        blocking(move || executor.remove(&run)).await
+        blocking(executor.blocks(), move || executor.remove(&run)).await
     }
 }
 
@@ -191,10 +191,14 @@ pub fn run_id(uid: Option<&str>, what: &str) -> Result<RunId, ReconcileError> {
     RunId::new(uid.unwrap_or_default(), what).map_err(|e| ReconcileError::Transient(e.to_string()))
 }
 
-/// Work with files, away from the threads that everything else runs on.
+/// Work with files, away from the threads that everything else runs on, if it blocks.
 async fn blocking<T: Send + 'static>(
+    blocks: bool,
     work: impl FnOnce() -> Result<T, ExecutorError> + Send + 'static,
 ) -> Result<T, ReconcileError> {
+    if !blocks {
+        return work().map_err(|e| ReconcileError::Transient(e.to_string()));
+    }
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| ReconcileError::Transient(e.to_string()))?

@@ -96,6 +96,11 @@ impl Simulated {
 }
 
 impl Executor for Simulated {
+    /// Threads of their own would come back in an order of their own in every run.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     fn start(&self, run: &RunId, task: &Task) -> Result<(), ExecutorError> {
         self.acts()?;
         let mut runs = self.machine.runs();
