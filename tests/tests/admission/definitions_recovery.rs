@@ -202,7 +202,8 @@ pub(crate) fn backups() -> Vec<Case> {
 pub(crate) fn restores() -> Vec<Case> {
     let base = restore("admission");
     let files = |subpath: &str| json!({ "site": "hohhot", "root": "scans", "subpath": subpath });
-    let either = "a source goes to either a grant or files";
+    let database = |endpoint: &str| json!({ "site": "hohhot", "endpoint": endpoint, "database": "app" });
+    let either = "a source goes to one place: a grant, files or a database";
     let execute = with(with(base.clone(), "/spec/mode", json!("Execute")), "/spec/planDigest", json!(digest()));
     let mut cases = fields(
         WHO,
@@ -224,6 +225,13 @@ pub(crate) fn restores() -> Vec<Case> {
             ),
             ("/spec/redirects", json!([{ "source": "a" }]), Some(either)),
             ("/spec/redirects", json!([{ "source": "a", "grant": "g", "files": files("") }]), Some(either)),
+            (
+                "/spec/redirects",
+                json!([{ "source": "a", "database": database("standby"), "grant": "g" }]),
+                Some(either),
+            ),
+            ("/spec/redirects", json!([{ "source": "a", "database": database("standby") }]), None),
+            ("/spec/redirects", json!([{ "source": "a", "database": database("10.0.0.1:5432") }]), Some("endpoint")),
             (
                 "/spec/redirects",
                 json!([{ "source": "a", "files": files("../x") }]),
