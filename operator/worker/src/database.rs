@@ -306,7 +306,9 @@ mod tests {
     async fn a_server_that_says_nothing_is_given_up() {
         let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = silent.local_addr().unwrap();
-        let login = serde_json::json!({ "host": "127.0.0.1", "database": "app", "user": "app", "password": "x" });
+        let login = serde_json::json!({
+            "host": "127.0.0.1", "port": address.port(), "database": "app", "user": "app", "password": "x"
+        });
         let login: Login = serde_json::from_value(login).unwrap();
         let error = reach(&login, address).await.err().unwrap();
         assert!(error.reason() == "DatabaseUnreachable" && error.to_string().contains("within 30 s"), "{error}");
