@@ -4,19 +4,19 @@ use std::fs;
 
 use tokio::runtime::Handle;
 use zhengyun_crds::Reason;
-use zhengyun_crds::recovery::{OutcomeCounts, RunFailure};
+use zhengyun_crds::recovery::RunFailure;
 use zhengyun_domain::condition::cut;
-use zhengyun_domain::finding::Finding;
 use zhengyun_worker::control::Control;
 use zhengyun_worker::error::WorkerError;
 use zhengyun_worker::run::open;
 use zhengyun_worker::run::restore::{self as worker, RestoreReport};
 use zhengyun_worker::run::restore_database::{DatabaseReport, NOT_RESTORED};
 
+use crate::agreement::{Agreement, agreement};
 use crate::args::DatabaseRestoreArgs;
 use crate::ended::Ended;
 use crate::restore::{self, Report};
-use crate::told::{counts, failures, number};
+use crate::told::{carried_out, counts, number};
 
 /// Whether something may have been written to the target.
 pub(crate) fn wrote(args: &DatabaseRestoreArgs) -> bool {
@@ -29,28 +29,10 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
     fs::create_dir_all(&args.state_dir).map_err(|e| WorkerError::local(&args.state_dir, e))?;
     let store = open::existing(&args.store, runtime)?;
     restore::recorded(&args.trust.chain(&store)?, &args.snapshot, &args.root)?;
-    let kept = args.state_dir.join("agreed");
-    // A process that follows a killed one finds a target that may have been written: what was agreed to stands.
-    let resumes = args.agreed.is_some() && fs::read_to_string(&kept).ok() == args.agreed;
-    if !resumes {
-        let looked = worker::restore(&order(args, true), runtime, control)?;
-        let outlook = outlook(&looked);
-        let Some(agreed) = &args.agreed else { return Ok(outlook) };
-        if outlook.digest != *agreed {
-            let message = format!(
-                "/spec/planDigest: the plan is {} by now, agreed was {agreed}: plan again, and look at what changed",
-                outlook.digest
-            );
-            return Err(Ended::Refused(vec![Finding::new("/spec/planDigest", Reason::PlanChanged.as_str(), message)]));
-        }
-        if let Some(first) = outlook.failures.first() {
-            let finding = Finding::new("/spec/existing", Reason::TargetConflict.as_str(), first.message.clone());
-            return Err(Ended::Refused(vec![finding]));
-        }
-        let staged = args.state_dir.join("agreed.next");
-        fs::write(&staged, agreed)
-            .and_then(|()| fs::rename(&staged, &kept))
-            .map_err(|e| WorkerError::local(&kept, e))?;
+    let look = || Ok(outlook(&worker::restore(&order(args, true), runtime, control)?));
+    match agreement(&args.state_dir, args.agreed.as_deref(), look)? {
+        Agreement::Outlook(outlook) => return Ok(*outlook),
+        Agreement::Given { .. } => {}
     }
     let marker = args.state_dir.join("writing");
     // What an earlier process may have written stands, whatever becomes of this one.
@@ -63,14 +45,7 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
             let _ = fs::remove_file(&marker);
         }
     })?;
-    Ok(Report {
-        digest: args.agreed.clone().unwrap_or_default(),
-        planned: counts(&done),
-        outcome: Some(OutcomeCounts { failed: number(done.failed), ..counts(&done) }),
-        equal: Some(done.failed == 0),
-        coverage: None,
-        failures: failures(&done),
-    })
+    Ok(carried_out(args.agreed.clone().unwrap_or_default(), &done))
 }
 
 fn order(args: &DatabaseRestoreArgs, dry_run: bool) -> worker::RestoreArgs {

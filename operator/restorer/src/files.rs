@@ -4,9 +4,8 @@ use std::fs;
 
 use tokio::runtime::Handle;
 use zhengyun_crds::Reason;
-use zhengyun_crds::recovery::{OutcomeCounts, RunFailure};
+use zhengyun_crds::recovery::RunFailure;
 use zhengyun_domain::condition::cut;
-use zhengyun_domain::finding::Finding;
 use zhengyun_worker::cluster::ClusterArgs;
 use zhengyun_worker::control::Control;
 use zhengyun_worker::database::DatabaseTargetArgs;
@@ -14,10 +13,11 @@ use zhengyun_worker::error::WorkerError;
 use zhengyun_worker::run::open;
 use zhengyun_worker::run::restore::{self as worker, RestoreReport};
 
+use crate::agreement::{Agreement, agreement};
 use crate::args::{Existing, FilesRestoreArgs};
 use crate::ended::Ended;
 use crate::restore::{self, NAMED, Report};
-use crate::told::{counts, failures, number};
+use crate::told::{carried_out, counts, number};
 
 /// Whether something may have been written to the target.
 pub(crate) fn wrote(args: &FilesRestoreArgs) -> bool {
@@ -30,28 +30,11 @@ pub(crate) fn restore(args: &FilesRestoreArgs, runtime: &Handle, control: &Contr
     fs::create_dir_all(&args.state_dir).map_err(|e| WorkerError::local(&args.state_dir, e))?;
     let store = open::existing(&args.store, runtime)?;
     restore::recorded(&args.trust.chain(&store)?, &args.snapshot, &args.root)?;
-    let kept = args.state_dir.join("agreed");
-    // A process that follows a killed one finds a target that may have been written: what was agreed to stands.
-    let resumes = args.agreed.is_some() && fs::read_to_string(&kept).ok() == args.agreed;
-    if !resumes {
-        let outlook = outlook(&worker::restore(&order(args, true), runtime, control)?, args.existing);
-        let Some(agreed) = &args.agreed else { return Ok(outlook) };
-        if outlook.digest != *agreed {
-            let message = format!(
-                "/spec/planDigest: the plan is {} by now, agreed was {agreed}: plan again, and look at what changed",
-                outlook.digest
-            );
-            return Err(Ended::Refused(vec![Finding::new("/spec/planDigest", Reason::PlanChanged.as_str(), message)]));
-        }
-        if let Some(first) = outlook.failures.first() {
-            let finding = Finding::new("/spec/existing", Reason::TargetConflict.as_str(), first.message.clone());
-            return Err(Ended::Refused(vec![finding]));
-        }
-        let staged = args.state_dir.join("agreed.next");
-        fs::write(&staged, agreed)
-            .and_then(|()| fs::rename(&staged, &kept))
-            .map_err(|e| WorkerError::local(&kept, e))?;
-    }
+    let look = || Ok(outlook(&worker::restore(&order(args, true), runtime, control)?, args.existing));
+    let resumes = match agreement(&args.state_dir, args.agreed.as_deref(), look)? {
+        Agreement::Outlook(outlook) => return Ok(*outlook),
+        Agreement::Given { resumes } => resumes,
+    };
     let marker = args.state_dir.join("writing");
     fs::write(&marker, b"").map_err(|e| WorkerError::local(&marker, e))?;
     let done = worker::restore(&order(args, false), runtime, control).inspect_err(|error| {
@@ -60,14 +43,7 @@ pub(crate) fn restore(args: &FilesRestoreArgs, runtime: &Handle, control: &Contr
             let _ = fs::remove_file(&marker);
         }
     })?;
-    Ok(Report {
-        digest: args.agreed.clone().unwrap_or_default(),
-        planned: counts(&done),
-        outcome: Some(OutcomeCounts { failed: number(done.failed), ..counts(&done) }),
-        equal: Some(done.failed == 0),
-        coverage: None,
-        failures: failures(&done),
-    })
+    Ok(carried_out(args.agreed.clone().unwrap_or_default(), &done))
 }
 
 fn order(args: &FilesRestoreArgs, dry_run: bool) -> worker::RestoreArgs {

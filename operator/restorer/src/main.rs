@@ -1,5 +1,6 @@
 //! `zhengyun-restorer`: restores one namespace, database or file tree of a backup, as planned.
 
+mod agreement;
 mod args;
 mod backed;
 mod database;

@@ -4,7 +4,7 @@ use zhengyun_crds::recovery::{OutcomeCounts, RunFailure};
 use zhengyun_domain::condition::cut;
 use zhengyun_worker::run::restore::RestoreReport;
 
-use crate::restore::NAMED;
+use crate::restore::{NAMED, Report};
 
 /// How many items came to what.
 pub(crate) fn counts(report: &RestoreReport) -> OutcomeCounts {
@@ -17,8 +17,20 @@ pub(crate) fn counts(report: &RestoreReport) -> OutcomeCounts {
     }
 }
 
+/// What a restore came to.
+pub(crate) fn carried_out(digest: String, done: &RestoreReport) -> Report {
+    Report {
+        digest,
+        planned: counts(done),
+        outcome: Some(OutcomeCounts { failed: number(done.failed), ..counts(done) }),
+        equal: Some(done.failed == 0),
+        coverage: None,
+        failures: failures(done),
+    }
+}
+
 /// What failed, the first ones.
-pub(crate) fn failures(report: &RestoreReport) -> Vec<RunFailure> {
+fn failures(report: &RestoreReport) -> Vec<RunFailure> {
     let named = report.failures.iter().take(NAMED);
     named
         .map(|failure| RunFailure {
