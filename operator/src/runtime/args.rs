@@ -134,7 +134,7 @@ pub enum Command {
         /// Folder of the run.
         folder: PathBuf,
     },
-    /// Recompute the books of every site from requests and grants and compare them with the ledgers.
+    /// Recompute the books of every site from requests, grants and recovery plans and compare them with the ledgers.
     ///
     /// Needs to read requests, grants and ledgers; with --accept also to update ledgers. Exits 1 when they differ.
     AuditLedger {

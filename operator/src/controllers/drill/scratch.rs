@@ -119,7 +119,7 @@ pub(super) async fn reserve(
             department: spec.department.clone(),
             charge: Charge::granted(amounts(&spec.charge)?),
         };
-        if let Some(refusal) = ledger.would_refuse(&asked) {
+        if let Some(refusal) = ledger.would_refuse(std::slice::from_ref(&asked)) {
             return Ok(judged(&refusal));
         }
         charge::create(&grants, &name, &namespace, spec, "zhengyun-drill").await?
