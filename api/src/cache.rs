@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zhengyun_crds::recovery::{BackupStore, RecoveryDrill, RecoveryPlan, SystemBackup, SystemRestore};
@@ -22,6 +23,7 @@ use zhengyun_crds::{
     Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
     ResourceRequest, Site,
 };
+use zhengyun_domain::recovery::backup::is_database;
 
 use crate::metrics::Metrics;
 
@@ -64,8 +66,19 @@ impl Cached for ResourceGrant {
     const PLURAL: &'static str = "resourcegrants";
 
     fn trim(&mut self) {
-        self.spec.bundle = zhengyun_crds::grant::Bundle::default();
+        // Of what was delivered, the names of databases stay: a recovery plan may have them as sources.
+        let delivered = std::mem::take(&mut self.spec.bundle).objects.into_iter().filter(is_database);
+        self.spec.bundle.objects = delivered.map(named_only).collect();
     }
+}
+
+/// An object without anything but what it is and what it is called.
+fn named_only(object: Map<String, Value>) -> Map<String, Value> {
+    let name = object.get("metadata").and_then(|metadata| metadata.get("name")).cloned().unwrap_or_default();
+    let mut left: Map<String, Value> =
+        object.into_iter().filter(|(key, _)| key == "apiVersion" || key == "kind").collect();
+    left.insert("metadata".to_owned(), json!({ "name": name }));
+    left
 }
 
 /// How far a cache has come; told anew after every event that it took in.
@@ -118,8 +131,18 @@ impl<K: Cached> Cache<K> {
     ///
     /// A watch that is far behind does not hold the answer back for ever; that is counted.
     async fn catch_up(&self, written: &ObjectMeta) {
+        self.wait(|revision| self.has_seen(written, revision)).await;
+    }
+
+    /// Waits until the cache holds an object no more that was just deleted, or holds it as one that is being ended.
+    async fn let_go(&self, deleted: &ObjectMeta) {
+        let is_gone = |held: Arc<K>| held.meta().uid != deleted.uid || held.meta().deletion_timestamp.is_some();
+        self.wait(|_| self.held(deleted).is_none_or(is_gone)).await;
+    }
+
+    async fn wait(&self, is_shown: impl Fn(u64) -> bool) {
         let mut progress = self.progress.clone();
-        let seen = progress.wait_for(|progress| self.has_seen(written, progress.revision));
+        let seen = progress.wait_for(|progress| is_shown(progress.revision));
         // A closed channel means that the process stops: what is under way is answered with what there is.
         if tokio::time::timeout(CATCH_UP, seen).await.is_err() {
             self.metrics.not_caught_up(K::PLURAL);
@@ -172,9 +195,27 @@ pub(crate) trait Written: Resource<DynamicType = ()> {
     fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send;
 }
 
+/// What people delete through this API.
+pub(crate) trait Deleted: Resource<DynamicType = ()> {
+    /// Waits until answers of this API show it no more.
+    fn gone(&self, caches: &Caches) -> impl Future<Output = ()> + Send;
+}
+
 impl Written for ResourceRequest {
     fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
         caches.requests.catch_up(&self.metadata)
+    }
+}
+
+impl Written for RecoveryPlan {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.plans.catch_up(&self.metadata)
+    }
+}
+
+impl Deleted for RecoveryPlan {
+    fn gone(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.plans.let_go(&self.metadata)
     }
 }
 

@@ -1,20 +1,20 @@
-//! ETags of requests: what a person saw, not which revision of the object it was.
+//! ETags: what a person saw, not which revision of the object it was.
 //!
-//! The tag is UID, digest of the order with its materials, review round, and a short digest of everything else that people
+//! Of a recovery plan the tag is UID and digest of what people write in it. Of a request it is UID, digest of the order with its materials, review round, and a short digest of everything else that people
 //! write in a request. Status writes of the operator do not change it, so an approver who reads for an hour still decides on
 //! what was read; whatever a person writes does, and so does the review that follows from a submission.
 
 use http::header::{ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
-use zhengyun_crds::{ResourceRequest, ResourceRequestSpec};
+use zhengyun_crds::{RecoveryPlan, ResourceRequest, ResourceRequestSpec};
 
 use crate::problem::Problem;
 
 /// Hexadecimal digits of the digest of what the order digest leaves out: 64 bits are enough between two reads of one request.
 const REST_DIGITS: usize = 16;
 
-/// The strong ETag of a request, quotes included.
+/// A strong ETag, quotes included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(String);
 
@@ -24,6 +24,12 @@ impl Tag {
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
         let round = request.status.as_ref().and_then(|s| s.review.as_ref()).map_or(0, |r| r.round);
         Self(format!("\"{uid}.{}.{round}.{}\"", order_digest(request), rest_digest(&request.spec)))
+    }
+
+    /// The tag of a recovery plan as it stands.
+    pub(crate) fn of_plan(plan: &RecoveryPlan) -> Self {
+        let uid = plan.metadata.uid.as_deref().unwrap_or_default();
+        Self(format!("\"{uid}.{}\"", zhengyun_domain::digest::of(&plan.spec)))
     }
 
     /// The tag as it stands in a header.
@@ -113,7 +119,7 @@ mod tests {
     use http::HeaderMap;
     use http::header::IF_MATCH;
     use rstest::rstest;
-    use zhengyun_crds::ResourceRequest;
+    use zhengyun_crds::{RecoveryPlan, ResourceRequest};
 
     use super::{Tag, order_digest};
     use crate::problem::Code;
@@ -164,6 +170,21 @@ mod tests {
         let mut changed = request.clone();
         change(&mut changed);
         assert_ne!(Tag::of(&changed), Tag::of(&request));
+    }
+
+    #[test]
+    fn of_a_plan_it_is_what_people_wrote() {
+        let plan: RecoveryPlan = serde_json::from_value(crate::tests::recovery::a_plan()).unwrap();
+        let tag = Tag::of_plan(&plan);
+        assert!(tag.as_str().starts_with("\"plan-1.sha256:"), "{}", tag.as_str());
+        let mut measured = plan.clone();
+        measured.metadata.resource_version = Some("77".into());
+        measured.status.get_or_insert_default().achieved_level = 4;
+        assert_eq!(Tag::of_plan(&measured), tag);
+        let (mut paused, mut other) = (plan.clone(), plan);
+        paused.spec.paused = true;
+        other.metadata.uid = Some("plan-2".into());
+        assert!(Tag::of_plan(&paused) != tag && Tag::of_plan(&other) != tag);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request as Call;
 use kube::core::Status;
 use kube::{Client, Config, Resource};
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::Args;
-use crate::cache::{Caches, Written};
+use crate::cache::{Caches, Deleted, Written};
 use crate::error::RunError;
 
 /// Who the hub records as the writer of a field.
@@ -151,6 +151,25 @@ impl CallerHub<'_> {
         name: &str,
     ) -> Result<serde_json::Value, HubError> {
         self.send(calls::<K>(namespace).get(name, &kube::api::GetParams::default())).await
+    }
+
+    /// Deletes an object as it was read: its UID and resourceVersion guard the call, so it is safe to repeat. One that is gone by
+    /// then is as it was to be.
+    pub(crate) async fn delete<K: Deleted>(&self, namespace: &str, seen: &K, dry_run: bool) -> Result<(), HubError> {
+        let metadata = seen.meta();
+        let guard = Preconditions { uid: metadata.uid.clone(), resource_version: metadata.resource_version.clone() };
+        let parameters = DeleteParams { dry_run, preconditions: Some(guard), ..DeleteParams::default() };
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let answer: Result<serde_json::Value, _> = self.send(calls::<K>(namespace).delete(name, &parameters)).await;
+        if let Err(error) = answer
+            && !error.status().is_some_and(Status::is_not_found)
+        {
+            return Err(error);
+        }
+        if !dry_run {
+            seen.gone(self.caches).await;
+        }
+        Ok(())
     }
 
     /// Sends a write, and waits until answers show what it stored.

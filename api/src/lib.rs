@@ -14,6 +14,7 @@ mod health;
 mod hub;
 mod layers;
 pub mod logging;
+mod merge;
 mod metrics;
 mod names;
 pub mod openapi;

@@ -26,7 +26,7 @@ const BEARER: &str = "bearer";
 const DESCRIPTION: &str = "Departments ask for cloud resources, approvers decide, the cloud delivers, and what is no longer needed goes back to zero.\n\n\
     Authentication: a bearer token of the hub; you are the same person here and in kubectl. What you may not see is 404.\n\n\
     Errors: `application/problem+json` (RFC 9457) in Chinese and English, with a stable `code`, a `remedy` and `findings`.\n\n\
-    Corrections and decisions need `If-Match` with the ETag of the request that was read: an approver approves the order they saw.\n\n\
+    Corrections and decisions need `If-Match` with the ETag of what was read: an approver approves the order they saw.\n\n\
     Lists: `limit` up to 500; give `nextPageToken` back as `pageToken` to read on.";
 
 const TAGS: [(&str, &str); 10] = [
@@ -146,8 +146,8 @@ problems! {
         "415": "The body is not application/json.",
     }
     SeenProblems {
-        "412": "The request changed since it was read.",
-        "428": "If-Match with the ETag of the request is missing.",
+        "412": "It changed since it was read.",
+        "428": "If-Match with the ETag of what was read is missing.",
     }
 }
 
@@ -263,7 +263,10 @@ mod tests {
             "get /api/v1/backup-stores",
             "get /api/v1/backup-stores/{name}",
             "get /api/v1/recovery-plans",
+            "post /api/v1/departments/{department}/recovery-plans",
             "get /api/v1/departments/{department}/recovery-plans/{name}",
+            "put /api/v1/departments/{department}/recovery-plans/{name}",
+            "delete /api/v1/departments/{department}/recovery-plans/{name}",
             "get /api/v1/backups",
             "post /api/v1/departments/{department}/backups",
             "get /api/v1/departments/{department}/backups/{name}",

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-pub(crate) use body::{Finding, ProblemBody};
+pub(crate) use body::{Bilingual, Finding, ProblemBody};
 pub(crate) use code::Code;
 pub(crate) use from_hub::{About, from_hub, is_denied_by_policy};
 pub(crate) use language::Language;
@@ -73,6 +73,17 @@ impl Problem {
     /// Adds what is wrong field by field.
     pub(crate) fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.0.findings = findings;
+        self
+    }
+
+    /// Lets what it finds point below a part of the body in which what the hub was given stands whole; the name stands beside it.
+    pub(crate) fn within(mut self, part: &str) -> Self {
+        for finding in &mut self.0.findings {
+            let pointer = &mut finding.pointer;
+            if pointer.starts_with('/') && pointer != "/name" {
+                *pointer = format!("{part}{pointer}");
+            }
+        }
         self
     }
 

@@ -10,7 +10,7 @@ use zhengyun_crds::grant::{GrantClass, RevokeStep};
 use zhengyun_crds::quota::UnlistedChildren;
 use zhengyun_crds::recovery::{
     BackupPhase, BackupTrigger, Basis, Consistency, CopyState, DrillPhase, DrillTrigger, Edition, Element,
-    ExistingPolicy, RestoreMode, RestorePhase, RetentionFate,
+    ExistingPolicy, MissedRuns, RestoreMode, RestorePhase, RetentionFate,
 };
 use zhengyun_crds::request::{Action, Disposition};
 use zhengyun_crds::site::{Architecture, NetworkZone};
@@ -61,6 +61,7 @@ words! {
     GrantClassWord: GrantClass, "How long a grant is meant to live.";
     GrantPhaseWord: zhengyun_crds::GrantPhase, "Where a grant stands.";
     LevelWord: zhengyun_crds::Level, "Administrative level.";
+    MissedRunsWord: MissedRuns, "What becomes of due times that passed while nothing could be started.";
     NetworkZoneWord: NetworkZone, "Network zone of a government system.";
     RequestPhaseWord: zhengyun_crds::RequestPhase, "Where a request stands.";
     RestoreModeWord: RestoreMode, "What a restore does.";

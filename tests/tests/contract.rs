@@ -26,6 +26,8 @@ mod faults;
 mod lists;
 #[path = "contract/own_writes.rs"]
 mod own_writes;
+#[path = "contract/plans.rs"]
+mod plans;
 #[path = "contract/problem.rs"]
 mod problem;
 #[path = "contract/recovery.rs"]
@@ -67,6 +69,8 @@ async fn the_api_holds_to_its_document() -> anyhow::Result<()> {
     told("unknown routes, methods, parameters");
     bodies::that_cannot_be_taken_are_problems(&contract, &setting).await?;
     told("bodies");
+    plans::are_written_by_who_may(&contract, &setting, &town).await?;
+    told("recovery plans");
     sight::lists_show_what_is_ones_own(&contract).await?;
     told("sight");
     lists::are_cut_into_pages(&contract).await?;

@@ -100,6 +100,9 @@ codes! {
     /// A backup, restore or drill that ended.
     RunEnded = "run-ended", CONFLICT, "任务已结束" / "Run ended",
         "如仍有需要，请新建一次。" / "Ask for another one if it is still needed.";
+    /// A recovery plan with runs under way.
+    PlanInUse = "plan-in-use", CONFLICT, "灾备方案有任务在进行" / "Plan in use",
+        "请等待任务结束或先取消任务；如只需停止新的任务，请将 paused 设为 true。" / "Wait for the runs or cancel them first; to start no more of them, set paused to true.";
     /// There is no delivery to confirm.
     NothingToConfirm = "nothing-to-confirm", CONFLICT, "没有待确认的交付" / "Nothing to confirm",
         "请在资源交付后确认。" / "Confirm once the resources are delivered.";
@@ -111,7 +114,7 @@ codes! {
         "请重新读取，核对变化后以新的 ETag 重试。" / "Read it again, look at what changed, and repeat with the new ETag.";
     /// The request does not say what was seen.
     PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "缺少 If-Match" / "Precondition required",
-        "请先读取申请单，并在 If-Match 中携带其 ETag。" / "Read the request first and send its ETag in If-Match.";
+        "请先读取该对象，并在 If-Match 中携带其 ETag。" / "Read it first and send its ETag in If-Match.";
     /// The body is too large.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "请求体过大" / "Body too large",
         "请把材料存放在别处，仅以摘要和存放位置引用。" / "Keep documents elsewhere and refer to them by digest and place.";

@@ -317,8 +317,20 @@ impl Problem {
         Self::new(
             Code::PreconditionFailed,
             Text::new(
-                format!("申请单在您读取之后已变化，当前 ETag 为 {current}。"),
-                format!("The request has changed since you read it; its ETag is {current}."),
+                format!("该对象在您读取之后已变化，当前 ETag 为 {current}。"),
+                format!("It has changed since you read it; its ETag is {current}."),
+            ),
+        )
+    }
+
+    /// Runs of the plan are under way, which read its key and its copies.
+    pub(crate) fn plan_in_use(name: &str, runs: &[String]) -> Self {
+        let listed = runs.join(", ");
+        Self::new(
+            Code::PlanInUse,
+            Text::new(
+                format!("灾备方案 {name} 尚有任务在进行：{listed}。"),
+                format!("Runs of recovery plan {name} are under way: {listed}."),
             ),
         )
     }
@@ -328,8 +340,8 @@ impl Problem {
         Self::new(
             Code::PreconditionRequired,
             Text::new(
-                "此操作必须在 If-Match 中携带所见申请单的 ETag，且不接受 *。",
-                "This needs If-Match with the ETag of the request that was seen; * is not accepted.",
+                "此操作必须在 If-Match 中携带所见内容的 ETag，且不接受 *。",
+                "This needs If-Match with the ETag of what was seen; * is not accepted.",
             ),
         )
     }

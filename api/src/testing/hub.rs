@@ -113,6 +113,9 @@ impl FakeHub {
             ("GET", None) => self.list(plural),
             ("GET", Some(name)) => self.find(&format!("{plural}/{namespace}/{name}")),
             ("POST", _) => self.create(body, namespace, query.contains("dryRun=All")),
+            ("DELETE", Some(name)) => {
+                self.delete(&format!("{plural}/{namespace}/{name}"), body, plural, query.contains("dryRun=All"))
+            }
             ("PATCH", Some(name)) => {
                 self.patch(&format!("{plural}/{namespace}/{name}"), body, query.contains("dryRun=All"))
             }
@@ -146,13 +149,21 @@ impl FakeHub {
         (StatusCode::CREATED, object)
     }
 
+    fn delete(&self, at: &str, options: &Value, plural: &str, dry_run: bool) -> (StatusCode, Value) {
+        let Some(mut object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
+        if moved(&object, &options["preconditions"]) {
+            return refusal(409, "Conflict", "the object has been modified");
+        }
+        if !dry_run && options["dryRun"].is_null() {
+            self.objects.lock().unwrap().remove(at);
+            self.events.record("DELETED", plural, &mut object);
+        }
+        (StatusCode::OK, json!({"kind": "Status", "status": "Success"}))
+    }
+
     fn patch(&self, at: &str, patch: &Value, dry_run: bool) -> (StatusCode, Value) {
         let Some(mut object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
-        let moved = |field: &str| {
-            let seen = &patch["metadata"][field];
-            !seen.is_null() && *seen != object["metadata"][field]
-        };
-        if moved("resourceVersion") || moved("uid") {
+        if moved(&object, &patch["metadata"]) {
             return refusal(409, "Conflict", "the object has been modified");
         }
         merge(&mut object, patch);
@@ -162,6 +173,11 @@ impl FakeHub {
         }
         (StatusCode::OK, object)
     }
+}
+
+/// Whether an object is not what a guard says was seen.
+fn moved(object: &Value, seen: &Value) -> bool {
+    ["resourceVersion", "uid"].iter().any(|field| !seen[*field].is_null() && seen[*field] != object["metadata"][*field])
 }
 
 /// The namespace of a path, if any, and what follows: plural and name.

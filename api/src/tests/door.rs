@@ -71,6 +71,8 @@ async fn every_route_hides_a_department_from_those_without_a_role_there() {
             Some("backups") => json!({"name": "n", "plan": "nightly"}),
             Some("drills") => json!({"name": "n", "plan": "nightly", "site": "hohhot"}),
             Some("restores") => json!({"name": "n", "backup": "x", "mode": "Plan"}),
+            Some("recovery-plans") => json!({"name": "n", "plan": a_plan()["spec"]}),
+            _ if path.contains("/recovery-plans/") => json!({"plan": a_plan()["spec"]}),
             _ => json!({"name": "n", "order": a_request("finance", "x").spec.order}),
         };
         let answer = door.write(method, "token-zhou", &path, Some("\"x\""), &body).await;

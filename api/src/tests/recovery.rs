@@ -8,7 +8,7 @@ use crate::testing::{Answered, Door, FakeHub};
 const BACKUPS: &str = "/departments/finance/backups";
 const RESTORES: &str = "/departments/finance/restores";
 
-pub(super) fn a_plan() -> Value {
+pub(crate) fn a_plan() -> Value {
     json!({
         "kind": "RecoveryPlan", "metadata": {"name": "nightly", "namespace": "dept-finance", "uid": "plan-1"},
         "spec": {

@@ -52,7 +52,8 @@ fn call<'a>(contract: &'a Contract, setting: &Setting, id: &str) -> Option<Call<
         "correctRequest" => Some(at(DRAFT).by(CLERK).seen(&setting.draft)),
         "decideRequest" => Some(at(TO_DECIDE).by(HEAD).seen(&setting.to_decide)),
         "revokeGrant" => Some(at(&setting.grant).by(CLERK)),
-        "createRequest" | "createBackup" | "createRestore" | "createDrill" => {
+        "replaceRecoveryPlan" => Some(at(recovery::PLAN).by(CLERK).seen(&setting.plan)),
+        "createRequest" | "createRecoveryPlan" | "createBackup" | "createRestore" | "createDrill" => {
             Some(contract.call(id, &[DEPARTMENT]).by(CLERK))
         }
         _ => None,

@@ -2,22 +2,23 @@
 //!
 //! The operator of this test has no place for runs, so they stay as they were asked for and nothing of them changes beneath a case.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use kube::core::DynamicObject;
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
-use zhengyun_crds::RecoveryPlan;
 use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town};
 use zhengyun_tests::world;
 
 use crate::call::Contract;
+use crate::plans;
 use crate::setting::{CLERK, DEPARTMENT};
 
 /// A backup store.
 pub(crate) const STORE: &str = "contract-store";
 /// A recovery plan.
 pub(crate) const PLAN: &str = "contract-plan";
+/// A recovery plan to delete.
+pub(crate) const PLAN_TO_DELETE: &str = "contract-plan-to-delete";
 /// A backup that stays.
 pub(crate) const BACKUP: &str = "contract-backup";
 /// A backup to cancel.
@@ -45,20 +46,11 @@ pub(crate) async fn prepare(town: &Town, grant: &str) -> Result<()> {
     )?;
     world::apply(&town.client_of("cloud-admin")?, &[store]).await?;
     let clerk = town.client_of(CLERK)?;
-    let plan = object(
-        "RecoveryPlan",
-        PLAN,
-        Some(&namespace),
-        &json!({
-            "system": "smart-emergency", "level": 1, "ceiling": "10Gi",
-            "sources": [{ "name": "space", "origin": { "namespace": { "grant": grant } } }],
-            "schedule": { "cron": "0 0 1 1 *" }, "retention": { "last": 7 }, "copies": [{ "store": STORE }],
-            "objectives": { "rpo": "6h", "rto": "1d" }, "encryption": { "secretName": "key-emergency" }
-        }),
-    )?;
-    world::apply(&clerk, &[plan]).await?;
-    let plans: Api<RecoveryPlan> = Api::namespaced(town.admin()?, &namespace);
-    let uid = plans.get(PLAN).await?.uid().context("a plan has a UID")?;
+    for name in [PLAN, PLAN_TO_DELETE] {
+        let plan = object("RecoveryPlan", name, Some(&namespace), &plans::content(grant))?;
+        world::apply(&clerk, &[plan]).await?;
+    }
+    let uid = plans::uid_of(town, PLAN).await?;
     let backup = json!({ "plan": PLAN, "planUID": uid, "trigger": "Manual", "requestedBy": CLERK });
     let restore = json!({ "backup": BACKUP, "mode": "Plan", "requestedBy": CLERK });
     let drill = json!({
@@ -78,6 +70,7 @@ pub(crate) async fn prepare(town: &Town, grant: &str) -> Result<()> {
         for path in [
             format!("/api/v1/backup-stores/{STORE}"),
             format!("/api/v1/departments/{DEPARTMENT}/recovery-plans/{PLAN}"),
+            format!("/api/v1/departments/{DEPARTMENT}/recovery-plans/{PLAN_TO_DELETE}"),
             format!("/api/v1/departments/{DEPARTMENT}/backups/{BACKUP_TO_CANCEL}"),
             format!("/api/v1/departments/{DEPARTMENT}/restores/{RESTORE_TO_CANCEL}"),
             format!("/api/v1/departments/{DEPARTMENT}/drills/{DRILL_TO_CANCEL}"),

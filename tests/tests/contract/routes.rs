@@ -6,7 +6,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Contract, Who};
-use crate::recovery::{BACKUP, BACKUP_TO_CANCEL, DRILL, DRILL_TO_CANCEL, PLAN, RESTORE, RESTORE_TO_CANCEL, STORE};
+use crate::plans;
+use crate::recovery::{
+    BACKUP, BACKUP_TO_CANCEL, DRILL, DRILL_TO_CANCEL, PLAN, PLAN_TO_DELETE, RESTORE, RESTORE_TO_CANCEL, STORE,
+};
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, GRANTED, HEAD, Setting, TO_DECIDE, TO_SUBMIT, TO_WITHDRAW, own_order};
 
 /// What a signed-in person of another department gets.
@@ -149,6 +152,15 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
         ("getBackupStore", read(call("getBackupStore", &[STORE]), Others::Members)),
         ("listRecoveryPlans", read(call("listRecoveryPlans", &[]), Others::Filtered)),
         ("getRecoveryPlan", read(request("getRecoveryPlan", PLAN), Others::Hidden)),
+        ("createRecoveryPlan", {
+            let body = json!({ "name": "contract-plan-created", "plan": plans::content(grant) });
+            write(call("createRecoveryPlan", &[DEPARTMENT]).json(&body), CLERK, 201)
+        }),
+        ("replaceRecoveryPlan", {
+            let body = json!({ "plan": plans::content(grant) });
+            write(request("replaceRecoveryPlan", PLAN).json(&body).seen(&setting.plan), CLERK, 200)
+        }),
+        ("deleteRecoveryPlan", write(request("deleteRecoveryPlan", PLAN_TO_DELETE), CLERK, 200)),
         ("listBackups", read(call("listBackups", &[]), Others::Filtered)),
         ("getBackup", read(request("getBackup", BACKUP), Others::Hidden)),
         ("createBackup", {

@@ -9,7 +9,7 @@ use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town};
 use zhengyun_tests::world;
 
-use crate::recovery;
+use crate::{plans, recovery};
 
 /// The department that the cases are about.
 pub(crate) const DEPARTMENT: &str = "emergency";
@@ -37,6 +37,8 @@ pub(crate) struct Setting {
     pub(crate) draft: String,
     /// ETag of [`TO_DECIDE`].
     pub(crate) to_decide: String,
+    /// ETag of the recovery plan that stays.
+    pub(crate) plan: String,
 }
 
 impl Setting {
@@ -71,6 +73,7 @@ impl Setting {
         Ok(Self {
             draft: clerk.etag(DEPARTMENT, DRAFT).await?,
             to_decide: clerk.etag(DEPARTMENT, TO_DECIDE).await?,
+            plan: plans::tag_of(town, recovery::PLAN).await?,
             grant,
         })
     }

@@ -7,7 +7,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::call::Contract;
+use crate::recovery::PLAN_TO_DELETE;
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, Setting, own_order};
+
+/// Operations that may be tried without being meant.
+const TRIED: [&str; 5] =
+    ["createRequest", "correctRequest", "createRecoveryPlan", "replaceRecoveryPlan", "deleteRecoveryPlan"];
 
 /// Each is a problem, and changes nothing.
 pub(crate) async fn is_a_problem(contract: &Contract, setting: &Setting) -> Result<()> {
@@ -75,7 +80,7 @@ async fn parameters(contract: &Contract, setting: &Setting) -> Result<()> {
             call = call.json(&json!({}));
         }
         call.clone().query("surprise=1").send().await?.is_problem(400, "invalid-query").points_to("surprise");
-        if operation.method != Method::GET && !["createRequest", "correctRequest"].contains(&id.as_str()) {
+        if operation.method != Method::GET && !TRIED.contains(&id.as_str()) {
             call.query("dryRun=all").send().await?.is_problem(400, "invalid-query").points_to("dryRun");
         }
         if operation.is_list {
@@ -120,6 +125,8 @@ async fn values(contract: &Contract) -> Result<()> {
     let body = json!({ "name": "contract-tried", "order": own_order() });
     let tried = contract.call("createRequest", &[DEPARTMENT]).by(CLERK).json(&body).query("dryRun=some");
     tried.send().await?.is_problem(400, "invalid-query").points_to("dryRun");
+    let half = contract.call("deleteRecoveryPlan", &[DEPARTMENT, PLAN_TO_DELETE]).by(CLERK).query("dryRun=some");
+    half.send().await?.is_problem(400, "invalid-query").points_to("dryRun");
     Ok(())
 }
 
@@ -145,6 +152,7 @@ async fn names(contract: &Contract) -> Result<()> {
             "withdrawRequest",
             "confirmDelivery",
             "getRecoveryPlan",
+            "deleteRecoveryPlan",
             "getBackup",
             "cancelBackup",
             "getRestore",

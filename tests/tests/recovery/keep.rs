@@ -1,7 +1,7 @@
 //! A grant is ended and its data kept: nothing is removed before a backup that was made for this is proven, and it brings the data back.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{BackupPhase, BackupTrigger, RestorePhase};
@@ -65,9 +65,19 @@ pub(crate) async fn with_a_backup(ground: &Ground) -> Result<()> {
         "backup": backup, "mode": "Plan", "existing": "Fail", "requestedBy": CLERK,
         "redirects": [{ "source": "space", "grant": ground.elsewhere }]
     });
-    let planned = ground.restore_as("kept-plan", spec).await?;
+    let planned = ground.restore_as("kept-plan", spec.clone()).await?;
     ensure!(planned.phase == Some(RestorePhase::Planned), "{:?}", planned.failure);
     ensure!(planned.planned.as_ref().is_some_and(|p| is(p.created, COUNT)), "{:?}", planned.planned);
+    // A plan that is deleted leaves everything. Nothing names the key then; written again under its name, it does.
+    let plans: Api<RecoveryPlan> = Api::namespaced(ground.town.client_of(CLERK)?, NAMESPACE);
+    plans.delete(PLAN, &DeleteParams::default()).await?;
+    let orphan = ground.restore_as("kept-orphan", spec.clone()).await?;
+    let why = orphan.failure.unwrap_or_default().message;
+    ensure!(orphan.phase == Some(RestorePhase::Refused) && why.contains("encryption.secretName"), "{why}");
+    ground.write_kept_plan(&name, STORE).await?;
+    let again = ground.restore_as("kept-again", spec).await?;
+    ensure!(again.phase == Some(RestorePhase::Planned), "{:?}", again.failure);
+    ensure!(again.planned.as_ref().is_some_and(|p| is(p.created, COUNT)), "{:?}", again.planned);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::auth::Caller;
 use crate::cache::Written as _;
 use crate::etag::Tag;
 use crate::extract::InDepartment;
+use crate::merge::instead;
 use crate::problem::Problem;
 use crate::state::AppState;
 
@@ -113,21 +114,11 @@ fn patch(raw: &Value, fields: Vec<(&'static str, Value)>, username: &str) -> Val
     json!({ "metadata": { "resourceVersion": guard("resourceVersion"), "uid": guard("uid") }, "spec": spec })
 }
 
-/// What must be merged so that only the new value is left: keys of objects that are no longer there become null.
-fn instead(was: Option<&Value>, becomes: Value) -> Value {
-    let (Some(Value::Object(was)), Value::Object(mut becomes)) = (was, becomes.clone()) else { return becomes };
-    for (key, old) in was {
-        let new = becomes.remove(key).map_or(Value::Null, |new| instead(Some(old), new));
-        becomes.insert(key.clone(), new);
-    }
-    Value::Object(becomes)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{instead, is_recorded, patch};
+    use super::{is_recorded, patch};
     use crate::testing::a_request;
 
     #[test]
@@ -137,19 +128,6 @@ mod tests {
             patch(&raw, vec![("submission", json!(1))], "b"),
             json!({"metadata": {"resourceVersion": "7", "uid": "u"}, "spec": {"submission": 1, "editedBy": "b"}})
         );
-    }
-
-    #[test]
-    fn a_merged_order_is_exactly_the_new_one() {
-        let old = json!({"site": "a", "leaseEnd": "2027-01-01", "authorityOrder": {"reason": "x", "old": 1}, "items": [{"parameters": {"a": 1}}]});
-        let new = json!({"site": "b", "authorityOrder": {"reason": "y"}, "items": [{"parameters": {"b": null}}], "system": "s"});
-        let patch = instead(Some(&old), new);
-        assert_eq!(
-            patch,
-            json!({"site": "b", "leaseEnd": null, "authorityOrder": {"reason": "y", "old": null}, "items": [{"parameters": {"b": null}}], "system": "s"})
-        );
-        assert_eq!(instead(None, json!({"a": 1})), json!({"a": 1}));
-        assert_eq!(instead(Some(&json!({"a": 1})), json!([1])), json!([1]));
     }
 
     #[test]

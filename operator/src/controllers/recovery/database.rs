@@ -4,14 +4,13 @@
 //! reached from Secrets in the grant's own namespace, so no password of a department's comes here. For the second, address and Secret
 //! are the administrator's.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use zhengyun_crds::recovery::{DatabaseSource, GrantItemSource};
-use zhengyun_crds::{Reason, ResourceGrant, marks};
+use zhengyun_crds::{Reason, marks};
+use zhengyun_domain::recovery::backup::delivered;
 
 use super::super::Context;
 use super::order::{Refusal, refused};
@@ -54,17 +53,6 @@ impl Database {
             Self::Delivered { ground, .. } => &ground.site,
         }
     }
-}
-
-/// Names of the databases that a grant delivered.
-pub fn delivered(grant: &ResourceGrant) -> BTreeSet<String> {
-    let text = |object: &Map<String, Value>, key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
-    let is_cluster = |object: &&Map<String, Value>| {
-        text(object, "kind").as_deref() == Some("Cluster")
-            && text(object, "apiVersion").is_some_and(|version| version.starts_with("postgresql.cnpg.io/"))
-    };
-    let clusters = grant.spec.bundle.objects.iter().filter(is_cluster);
-    clusters.filter_map(|object| object.get("metadata")?.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
 /// The database of an order line of a grant.

@@ -9,12 +9,11 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use zhengyun_crds::recovery::StoreBackend;
 use zhengyun_crds::site::{Delivery, ExternalSources};
-use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condition, marks};
-use zhengyun_domain::grant::awaits_backup;
-use zhengyun_domain::recovery::backup::{GrantFacts, Observed, StoreFacts};
+use zhengyun_crds::{GrantPhase, ResourceGrant, marks};
+use zhengyun_domain::recovery::backup::{Observed, grant_facts, is_readable, store_facts};
 use zhengyun_domain::recovery::place::Place;
 
-use super::{Context, database};
+use super::Context;
 use crate::controllers::department_of;
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
@@ -53,10 +52,6 @@ pub fn readable(context: &Context, namespace: &str, grant: &str) -> Option<Groun
     if is_readable(&held) { stands(&held, grant) } else { None }
 }
 
-fn is_readable(held: &ResourceGrant) -> bool {
-    crate::controllers::grant::phase(held) == GrantPhase::InService || awaits_backup(held)
-}
-
 fn stands(held: &ResourceGrant, grant: &str) -> Option<Ground> {
     Some(Ground {
         site: held.spec.site.clone(),
@@ -71,16 +66,8 @@ fn stands(held: &ResourceGrant, grant: &str) -> Option<Ground> {
 pub fn observed(context: &Context, namespace: &str) -> Observed {
     let department = department_of(namespace).to_owned();
     let grants = context.watches.grants.matching(|g| g.namespace().as_deref() == Some(namespace));
-    let facts = |held: &Arc<ResourceGrant>| GrantFacts {
-        department: department.clone(),
-        system: held.spec.system.clone(),
-        site: held.spec.site.clone(),
-        namespace: held.status.as_ref().and_then(|s| s.namespace.clone()),
-        live: is_readable(held),
-        items: database::delivered(held),
-    };
     Observed {
-        grants: grants.iter().map(|held| (held.name_any(), facts(held))).collect(),
+        grants: grants.iter().map(|held| (held.name_any(), grant_facts(&department, held))).collect(),
         stores: context.watches.stores.all().iter().map(|store| (store.name_any(), store_facts(store))).collect(),
         places: context.watches.sites.all().iter().map(|site| (site.name_any(), place(&site.name_any()))).collect(),
         declared: declared(context),
@@ -117,17 +104,6 @@ async fn same<K: Kind>(watched: &Watched<K>, api: Api<K>, namespace: Option<&str
 /// Only that the site exists matters to a single run; what fails together is the plan's business.
 fn place(site: &str) -> Place {
     Place { site: site.to_owned(), ..Place::default() }
-}
-
-fn store_facts(store: &BackupStore) -> StoreFacts {
-    let conditions = store.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
-    let unusable = if condition::is_true(&conditions, ConditionType::Ready) {
-        None
-    } else {
-        let said = condition::find(&conditions, ConditionType::Ready).map(|ready| ready.message.clone());
-        Some(said.unwrap_or_else(|| "it was not looked at yet".to_owned()))
-    };
-    StoreFacts { site: store.spec.site.clone(), unusable }
 }
 
 /// Where a store keeps its bytes; none if it is not registered.

@@ -122,10 +122,13 @@ pub(super) fn prepare(context: &Context, restore: &SystemRestore) -> Result<Prep
     let Some(backend) = reach::backend_of(context, &store) else {
         return Err(Refusal::Waits(format!("store {store} is not registered here any more; register it again")));
     };
-    let plan = crate::controllers::backup::plan_of(context, &backup);
+    // The name of the key is all that is taken from it, so a plan that was written again under the name of the one that is gone will do:
+    // the key opens the repository of this department, or it does not.
+    let plan = crate::controllers::backup::plan_of(context, &backup)
+        .or_else(|| context.watches.plans.get_in(&namespace, &backup.spec.plan));
     let Some(plan) = plan else {
         let message = format!(
-            "plan {} of the backup is gone, and with it the name of the key: write it again, or restore with zhengyun-worker and the escrow password",
+            "plan {} of the backup is gone, and with it the name of the key: write a plan of that name again, with the same spec.encryption.secretName, or restore with zhengyun-worker and the escrow password",
             backup.spec.plan
         );
         return Err(refused(Reason::Invalid, message));

@@ -1,10 +1,13 @@
 //! A recovery plan as it stands in answers.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use zhengyun_crds::recovery as crd;
 use zhengyun_crds::recovery::{RecoveryPlan as Resource, SourceOrigin};
 
+use super::content::PlanContent;
+use crate::etag::Tag;
 use crate::names::department_of;
 use crate::shapes::{self, Condition, Readiness};
 use crate::words::{BasisWord, EditionWord, ElementWord};
@@ -17,6 +20,8 @@ pub(crate) struct RecoveryPlanSummary {
     department: String,
     /// Its name.
     name: String,
+    /// What was seen, for If-Match.
+    etag: String,
     /// Information system that is protected.
     system: String,
     /// Recovery level asked for (GB/T 20988).
@@ -48,6 +53,8 @@ pub(crate) struct RecoveryPlan {
     department: String,
     /// Its name.
     name: String,
+    /// What was seen, for If-Match.
+    etag: String,
     /// Information system that is protected.
     system: String,
     /// Recovery level asked for (GB/T 20988).
@@ -71,6 +78,9 @@ pub(crate) struct RecoveryPlan {
     created_at: String,
     /// Its UID.
     uid: String,
+    /// What people wrote, whole: changed and sent back with PUT, it replaces what is there.
+    #[schema(value_type = PlanContent)]
+    plan: Value,
     /// What is protected.
     sources: Vec<PlanSource>,
     /// Stores; the first is written first, the others are copied from it.
@@ -230,6 +240,7 @@ impl From<&Resource> for RecoveryPlanSummary {
         Self {
             department: plan.metadata.namespace.as_deref().and_then(department_of).unwrap_or_default().to_owned(),
             name: shapes::name(&plan.metadata),
+            etag: Tag::of_plan(plan).as_str().to_owned(),
             system: spec.system.clone(),
             level: spec.level,
             achieved_level: status.map(|s| s.achieved_level).unwrap_or_default(),
@@ -250,6 +261,7 @@ impl From<&Resource> for RecoveryPlan {
         Self {
             department: short.department,
             name: short.name,
+            etag: short.etag,
             system: short.system,
             level: short.level,
             achieved_level: short.achieved_level,
@@ -260,6 +272,8 @@ impl From<&Resource> for RecoveryPlan {
             ready: short.ready,
             created_at: short.created_at,
             uid: plan.metadata.uid.clone().unwrap_or_default(),
+            // A spec is maps, strings and numbers, which always have a JSON form.
+            plan: serde_json::to_value(spec).unwrap_or_default(),
             sources: spec.sources.iter().map(PlanSource::from).collect(),
             stores: spec.copies.iter().map(|copy| copy.store.clone()).collect(),
             schedule: PlanSchedule {
