@@ -49,10 +49,10 @@ pub(super) fn no_room(own: &Path, bytes: u64, site: &str) -> Result<Option<Strin
 }
 
 /// Makes it, for nobody else to look into.
-pub(super) fn make(own: &Path) -> Result<(), ReconcileError> {
+pub(super) fn make(own: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(own) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(at(own, &error)),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
 }
 

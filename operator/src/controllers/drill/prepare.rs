@@ -150,7 +150,9 @@ pub(super) async fn task(
             }
         }
         (PartKind::Files { .. }, _, Some(folder)) => {
-            folder::make(folder)?;
+            if let Err(error) = folder::make(folder) {
+                return Ok(Err(format!("the folder that is named for drills cannot be written to: {error}")));
+            }
             task.option("--target", folder.join(&part.source).to_string_lossy());
         }
         (PartKind::Namespace { .. }, None, _) | (PartKind::Files { .. }, _, None) => {
