@@ -9,6 +9,7 @@ pub mod health;
 pub mod hub;
 pub mod leader;
 pub mod metrics;
+mod signals;
 mod start;
 pub mod telemetry;
 pub mod watches;

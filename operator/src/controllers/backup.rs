@@ -6,6 +6,7 @@
 mod copies;
 mod prepare;
 mod report;
+mod room;
 mod task;
 
 use std::sync::Arc;
@@ -16,15 +17,13 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 use zhengyun_crds::recovery::{BackupPhase, CopyState, StoredCopy, SystemBackup, SystemBackupStatus};
 use zhengyun_crds::{Reason, marks};
-use zhengyun_domain::condition::cut;
 use zhengyun_domain::recovery::backup::{Event, Facts, Next, Work, follow, step, work};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
-use self::prepare::Prepared;
 pub(crate) use self::prepare::{Head, plan_of, remember_head};
+use self::room::{held, ready, without_room};
 use super::Context;
-use super::recovery::charge::{self, For, Held, Unheld};
-use super::recovery::home::Home;
+use super::recovery::charge::For;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach};
 use crate::executor::{RunId, Task};
@@ -37,8 +36,6 @@ use crate::site::driver::Access;
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon a run that waits for something is looked at again.
 const LATER: Duration = Duration::from_secs(5);
-/// The same for one that waits for room in a quota.
-const ROOM: Duration = Duration::from_secs(30);
 
 /// Phase of a backup; Pending before it was looked at.
 pub fn phase(backup: &SystemBackup) -> BackupPhase {
@@ -125,57 +122,6 @@ async fn reserving(
 async fn waits(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, message: &str) -> Outcome {
     let status = report::waits(backup, Reason::InProgress, message, false, context.clock.now());
     written(api, backup, &status, Action::requeue(spread(LATER, &backup.name_any(), 0))).await
-}
-
-/// Room for what a process may write, in the name of the backup's plan.
-async fn held<'a>(
-    context: &'a Context,
-    backup: &SystemBackup,
-    stores: &[String],
-    whom: For,
-) -> Result<Result<Held<'a>, Unheld>, ReconcileError> {
-    match plan_of(context, backup) {
-        Some(plan) => charge::hold(context, &plan, stores, whom).await,
-        None => Ok(Err(Unheld::Waits(format!("plan {} is gone", backup.spec.plan)))),
-    }
-}
-
-/// It goes no further until there is room; the backups before it stay.
-async fn without_room(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, unheld: Unheld) -> Outcome {
-    let (reason, message) = match unheld {
-        Unheld::Waits(message) => return waits(context, api, backup, &message).await,
-        Unheld::NoRoom(reason, message) => (reason, message),
-    };
-    let message = format!("{message}; nothing is written, what was backed up before stays, and it is tried again");
-    let status = report::waits(backup, reason, &cut(message, 2_000), true, context.clock.now());
-    written(api, backup, &status, Action::requeue(spread(ROOM, &backup.name_any(), 0))).await
-}
-
-/// Whether a process can begin, or what it waits for.
-async fn ready(
-    context: &Context,
-    recovery: &Recovery,
-    prepared: &Prepared,
-) -> Result<Result<(), String>, ReconcileError> {
-    let home = match Home::of(recovery, &prepared.repository.backend) {
-        Ok(home) => home,
-        Err(message) => return Ok(Err(message)),
-    };
-    if super::store::standing(context, &prepared.repository.store, &home, &prepared.repository.department)
-        .await?
-        .is_none()
-    {
-        return Ok(Err(format!(
-            "the repository of department {} in store {} is being made; see `kubectl get backupstore {} -o wide` if it takes long",
-            prepared.repository.department, prepared.repository.store, prepared.repository.store
-        )));
-    }
-    for ground in prepared.opened() {
-        if let Err(message) = reach::open(context, ground, Access::Read).await {
-            return Ok(Err(message));
-        }
-    }
-    Ok(Ok(()))
 }
 
 async fn under_way(

@@ -21,6 +21,7 @@ use super::health::{self, Readiness};
 use super::hub::{self, Hub};
 use super::leader::Leadership;
 use super::metrics::Metrics;
+use super::signals::watch_signals;
 use super::writes::Writes;
 use super::{telemetry, watches};
 use crate::controllers::recovery::Recovery;
@@ -401,21 +402,6 @@ impl AllTriggers {
             run!(w.drills, self.drills, 2, controllers::drill::reconcile),
         ]
     }
-}
-
-fn watch_signals(shutdown: CancellationToken) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        shutdown.cancel();
-    });
-    Ok(())
 }
 
 fn default_identity() -> String {

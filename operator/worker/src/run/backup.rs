@@ -413,8 +413,7 @@ impl Before {
             let Some(item) = &self.ahead else { return Ok(None) };
             match item.path.as_path().cmp(path) {
                 std::cmp::Ordering::Less => self.ahead = None,
-                std::cmp::Ordering::Equal => return Ok(Some((item.size, item.digest.clone()))),
-                std::cmp::Ordering::Greater => return Ok(None),
+                found => return Ok(found.is_eq().then(|| (item.size, item.digest.clone()))),
             }
         }
     }
