@@ -296,6 +296,11 @@ fn standing(
         set.yes(C::Accepted, reason_of(&outlook.findings, Reason::Accepted), told(&outlook.findings));
     }
     let next = due.and_then(|due| due.next).map_or_else(|| "none".to_owned(), |at| at.to_string());
+    // Whatever comes next, and also while the plan is paused: somebody asked for it.
+    if let Some((reason, message)) = facts.backups.iter().find_map(|backup| without_room(backup)) {
+        set.stalled(reason, message);
+        return;
+    }
     match (facts.plan.spec.paused, due.and_then(|due| due.clock_back), start, busy) {
         (true, ..) => {
             set.yes(
@@ -314,10 +319,6 @@ fn standing(
         (_, _, Some(run), _) => {
             set.yes(C::Ready, Reason::AsIntended, format!("backup {} was started; next run {next}", run.name_any()));
         }
-        (_, _, _, Some(run)) if without_room(run).is_some() => {
-            let (reason, message) = without_room(run).unwrap_or((Reason::QuotaExceeded, String::new()));
-            set.stalled(reason, cut(format!("backup {} waits: {message}", run.name_any()), MESSAGE));
-        }
         (_, _, _, Some(run)) => {
             set.yes(C::Ready, Reason::AsIntended, format!("backup {} is under way; next run {next}", run.name_any()));
         }
@@ -327,13 +328,14 @@ fn standing(
     }
 }
 
-/// Why a backup that was asked for has no room, if so: its plan says it as well, for nothing else is started meanwhile.
+/// Why a backup that was asked for has no room, if so: its plan says it as well.
 fn without_room(backup: &SystemBackup) -> Option<(Reason, String)> {
     const TOLD: [Reason; 4] =
         [Reason::QuotaExceeded, Reason::CapacityExceeded, Reason::LedgerHeld, Reason::Quarantined];
-    let ready = condition::find(&backup.status.as_ref()?.conditions, C::Ready)?;
+    let ready =
+        condition::find(&backup.status.as_ref()?.conditions, C::Ready).filter(|_| !phase(backup).is_terminal())?;
     let reason = TOLD.into_iter().find(|reason| reason.as_str() == ready.reason)?;
-    Some((reason, ready.message.clone()))
+    Some((reason, cut(format!("backup {} waits: {}", backup.name_any(), ready.message), MESSAGE)))
 }
 
 fn met(set: &mut ConditionSet<'_>, judgement: Result<&Judgement, &Finding>) {

@@ -171,6 +171,26 @@ fn runs_of_a_plan_do_not_overlap_and_what_came_due_meanwhile_is_made_up_for_once
     assert_eq!(cloud.decide("2026-11-26T13:00:02Z").start, None);
 }
 
+#[test]
+fn a_backup_without_room_shows_on_its_plan_also_while_that_is_paused() {
+    let mut cloud = cloud();
+    cloud.backups.push(backup("asked", "Reserving", "2026-11-26T00:00:00Z", None));
+    cloud.backups[0]["status"]["conditions"] = json!([{
+        "type": "Ready", "status": "False", "reason": "QuotaExceeded", "message": "the quota of finance at far-site is 0",
+        "lastTransitionTime": "2026-11-26T00:00:00Z", "observedGeneration": 1
+    }]);
+    for paused in [false, true] {
+        cloud.plan["spec"]["paused"] = json!(paused);
+        let decision = cloud.decide("2026-11-26T00:05:00Z");
+        assert_eq!(told(&decision, ConditionType::Ready), (ConditionStatus::False, "QuotaExceeded"), "{paused}");
+        let ready = condition::find(&decision.status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!(ready.message, "backup asked waits: the quota of finance at far-site is 0");
+    }
+    // One that ended waits for nothing.
+    cloud.backups[0]["status"]["phase"] = json!("Failed");
+    assert_eq!(told(&cloud.decide("2026-11-26T00:05:00Z"), ConditionType::Ready).1, "Paused");
+}
+
 #[rstest]
 #[case(true, false, Reason::Paused, ConditionStatus::True)]
 #[case(false, true, Reason::StoreNotReady, ConditionStatus::False)]
