@@ -213,63 +213,77 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 0..60)
 }
 
+/// What is charged is never less than what stands, and once nothing is written it is exactly that.
+fn play(ceilings: &[u64], moves: Vec<Move>) -> Result<(), TestCaseError> {
+    let mut bearers: Vec<Bearer> = ceilings
+        .iter()
+        .zip(["a", "b", "c"])
+        .enumerate()
+        .map(|(at, (ceiling, uid))| bearer(uid, i64::try_from(at).unwrap(), *ceiling, &[]))
+        .collect();
+    let mut booked: BTreeMap<String, Charge> = BTreeMap::new();
+    // What stands, and what was measured of it; the limit of the process that writes, and whose it is.
+    let (mut stands, mut measured, mut told) = (0_u64, 0_u64, None::<(usize, u64)>);
+    for next in moves {
+        match next {
+            Move::Begin(at) if !bearers[at].writes.contains("near") && !bearers[at].leaves => {
+                let places = places(&[("near", SITE, measured)]);
+                if may_begin(&bearers[at], &shares(&bearers, &places), &BTreeSet::from(["near".to_owned()])).is_ok() {
+                    bearers[at].writes.insert("near".to_owned());
+                }
+            }
+            Move::Write(more) => {
+                // One process at a time holds the lease; it stops before its limit.
+                let writer = bearers.iter().position(|bearer| bearer.writes.contains("near"));
+                if let Some(at) = writer {
+                    let limit = match told {
+                        Some((whose, limit)) if whose == at => limit,
+                        _ => room(&shares(&bearers, &places(&[("near", SITE, measured)])), "near"),
+                    };
+                    told = Some((at, limit));
+                    if stands + more <= limit {
+                        stands += more;
+                        *bearers[at].added.entry("near".to_owned()).or_default() += more;
+                    }
+                }
+            }
+            Move::End(at) if bearers[at].writes.contains("near") => {
+                measured = stands;
+                told = told.filter(|(whose, _)| *whose != at);
+                bearers[at].writes.clear();
+            }
+            Move::Free(less) => {
+                stands = stands.saturating_sub(less);
+                measured = stands;
+            }
+            Move::Leave(at) => bearers[at].leaves = true,
+            _ => {}
+        }
+        let places = places(&[("near", SITE, measured)]);
+        let next = wanted(&shares(&bearers, &places), &places).unwrap();
+        for (uid, charge) in changes(&bearers, &places, SITE, &next[SITE], &booked).unwrap() {
+            booked.insert(uid, charge);
+        }
+        let held: i64 = booked.values().map(|charge| of(charge).0 + of(charge).1).sum();
+        let is_written = bearers.iter().any(|bearer| !bearer.writes.is_empty());
+        prop_assert!(u64::try_from(held).unwrap() >= stands, "{held} are charged, {stands} stand");
+        prop_assert!(is_written || u64::try_from(held).unwrap() == stands, "{held} are charged, {stands} stand");
+    }
+    Ok(())
+}
+
 proptest! {
-    /// Whoever begins, writes and ends: what is charged is never less than what stands, and once nothing is written it is exactly that.
+    /// Whoever begins, writes and ends.
     #[test]
     fn what_stands_is_charged_whatever_happens(ceilings in prop::collection::vec(1_u64..1500, 3), moves in moves()) {
-        let mut bearers: Vec<Bearer> = ceilings
-            .iter()
-            .zip(["a", "b", "c"])
-            .enumerate()
-            .map(|(at, (ceiling, uid))| bearer(uid, i64::try_from(at).unwrap(), *ceiling, &[]))
-            .collect();
-        let mut booked: BTreeMap<String, Charge> = BTreeMap::new();
-        // What stands, and what was measured of it; the limit of the process that writes, and whose it is.
-        let (mut stands, mut measured, mut told) = (0_u64, 0_u64, None::<(usize, u64)>);
-        for next in moves {
-            match next {
-                Move::Begin(at) if !bearers[at].writes.contains("near") && !bearers[at].leaves => {
-                    let places = places(&[("near", SITE, measured)]);
-                    if may_begin(&bearers[at], &shares(&bearers, &places), &BTreeSet::from(["near".to_owned()])).is_ok() {
-                        bearers[at].writes.insert("near".to_owned());
-                    }
-                }
-                Move::Write(more) => {
-                    // One process at a time holds the lease; it stops before its limit.
-                    let writer = bearers.iter().position(|bearer| bearer.writes.contains("near"));
-                    if let Some(at) = writer {
-                        let limit = match told {
-                            Some((whose, limit)) if whose == at => limit,
-                            _ => room(&shares(&bearers, &places(&[("near", SITE, measured)])), "near"),
-                        };
-                        told = Some((at, limit));
-                        if stands + more <= limit {
-                            stands += more;
-                            *bearers[at].added.entry("near".to_owned()).or_default() += more;
-                        }
-                    }
-                }
-                Move::End(at) if bearers[at].writes.contains("near") => {
-                    measured = stands;
-                    told = told.filter(|(whose, _)| *whose != at);
-                    bearers[at].writes.clear();
-                }
-                Move::Free(less) => {
-                    stands = stands.saturating_sub(less);
-                    measured = stands;
-                }
-                Move::Leave(at) => bearers[at].leaves = true,
-                _ => {}
-            }
-            let places = places(&[("near", SITE, measured)]);
-            let next = wanted(&shares(&bearers, &places), &places).unwrap();
-            for (uid, charge) in changes(&bearers, &places, SITE, &next[SITE], &booked).unwrap() {
-                booked.insert(uid, charge);
-            }
-            let held: i64 = booked.values().map(|charge| of(charge).0 + of(charge).1).sum();
-            let is_written = bearers.iter().any(|bearer| !bearer.writes.is_empty());
-            prop_assert!(u64::try_from(held).unwrap() >= stands, "{held} are charged, {stands} stand");
-            prop_assert!(is_written || u64::try_from(held).unwrap() == stands, "{held} are charged, {stands} stand");
-        }
+        play(&ceilings, moves)?;
     }
+}
+
+/// What had passed to a plan passes back when that one is deleted as well, in the middle of its run: its process was told of both.
+#[test]
+fn what_passes_on_while_a_run_writes_is_charged_before_a_process_counts_on_it() {
+    use Move::{Begin, End, Leave, Write};
+    let moves = vec![Begin(1), Write(1), End(1), Leave(1), Leave(0), Begin(2), Leave(2), Write(385)];
+    play(&[1, 40, 385], moves).unwrap();
 }

@@ -27,8 +27,9 @@ pub fn wanted(shares: &Shares, places: &BTreeMap<String, Place>) -> Result<Charg
 
 /// The charges at a site that are to be decided anew, all in one commit.
 ///
-/// While a run of any plan may be writing there, none falls: a process was told how much there is room for. Only what such a run needs
-/// rises. Otherwise every plan is charged what stands, and what passes from one plan to another does so at once.
+/// While a run of any plan may be writing there, none falls: a process was told how much there is room for. What is more rises, whoever is to
+/// bear it: a process that is started now is told of all that the plans hold together. Otherwise every plan is charged what stands, and
+/// what passes from one plan to another does so at once.
 ///
 /// # Errors
 /// When a sum is beyond what an amount can be.
@@ -40,12 +41,11 @@ pub fn changes(
     booked: &BTreeMap<String, Charge>,
 ) -> Result<Vec<(String, Charge)>, ChargeError> {
     let here = |store: &String| places.get(store).is_some_and(|place| place.site == site);
-    let writes = |bearer: &&Bearer| bearer.writes.iter().any(here);
-    let is_written = bearers.iter().any(|bearer| writes(&bearer));
+    let is_written = bearers.iter().any(|bearer| bearer.writes.iter().any(here));
     let mut all = Vec::new();
     for bearer in bearers {
         let (next, now) = (of(wanted, &bearer.uid), of(booked, &bearer.uid));
-        let differs = if is_written { writes(&bearer) && grows(&now, &next)? } else { next != now };
+        let differs = if is_written { grows(&now, &next)? } else { next != now };
         if differs {
             all.push((bearer.uid.clone(), next));
         }
