@@ -1,11 +1,10 @@
 //! Copies in further repositories: each stands by itself, and remembers the others.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Place, assert_equal, hostile_tree, refused, report, succeeded, tree, worker};
+use crate::support::{Place, assert_equal, hostile_tree, noise, refused, report, succeeded, tree, worker};
 
 fn text<'a>(report: &'a Value, key: &str) -> &'a str {
     report[key].as_str().unwrap()
@@ -40,12 +39,6 @@ fn restic_agrees(place: &Place, store: &str) {
 
 fn backup(place: &Place, run: &str) -> Value {
     report(place.backup(&place.path("source")).args(["--run", run]))
-}
-
-fn noise(file: &Path, seed: u64, size: usize) {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(size).collect();
-    std::fs::write(file, noise).unwrap();
 }
 
 fn prepared() -> Place {

@@ -1,18 +1,10 @@
 //! Forgetting, pruning, what unfinished runs left; and killed at every write of it.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Place, assert_equal, refused, report};
-
-fn noise(file: &Path, seed: u64, size: usize) {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(size).collect();
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, noise).unwrap();
-}
+use crate::support::{Place, assert_equal, noise, refused, report};
 
 fn snapshot_of(report: &Value) -> String {
     report["snapshot"].as_str().unwrap().to_owned()
@@ -30,7 +22,8 @@ fn three(place: &Place) -> Vec<String> {
         .collect()
 }
 
-fn forget(place: &Place) -> Command {
+/// Forgetting, without what is forgotten.
+pub(crate) fn forget(place: &Place) -> Command {
     let mut worker = place.worker("forget");
     worker.arg("--signing-key-file").arg(place.path("signing")).args(["--run", "retention"]);
     worker

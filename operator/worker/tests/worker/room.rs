@@ -1,18 +1,11 @@
 //! A repository with a limit: a run stops before it would pass it, and what was there before stays good.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Place, assert_equal, refused, report, worker};
-
-fn noise(file: &Path, seed: u64, size: usize) {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(size).collect();
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, noise).unwrap();
-}
+use crate::retention::forget;
+use crate::support::{Place, assert_equal, noise, refused, report, worker};
 
 /// Bytes of all files of the repository, counted here.
 fn bytes(place: &Place) -> u64 {
@@ -65,9 +58,7 @@ fn stops_at_its_limit(place: &Place) {
     report(place.restore(&after).arg("--backup").arg(first["snapshot"].as_str().unwrap()));
     assert_equal(&before, &after);
     // What it left is removed and measured; with room the same run comes to its end.
-    let mut forget = place.worker("forget");
-    forget.arg("--signing-key-file").arg(place.path("signing")).args(["--run", "retention", "--leftovers", "--prune"]);
-    let tidied = report(&mut forget);
+    let tidied = report(forget(place).args(["--leftovers", "--prune"]));
     assert_measured(&tidied, place);
     let done = report(&mut limited(place, "second", limit + 40_000_000));
     assert_measured(&done, place);
@@ -126,9 +117,7 @@ fn pruning_without_room_stores_nothing_anew() {
     let first = report(place.backup(&place.path("source")).args(["--run", "first"]));
     std::fs::remove_file(place.path("source/goes")).unwrap();
     report(place.backup(&place.path("source")).args(["--run", "second"]));
-    let mut forget = place.worker("forget");
-    forget.arg("--signing-key-file").arg(place.path("signing")).args(["--run", "retention"]);
-    report(forget.arg("--snapshot").arg(first["snapshot"].as_str().unwrap()));
+    report(forget(&place).arg("--snapshot").arg(first["snapshot"].as_str().unwrap()));
     let packs = place.stored("data");
     let prune = |more: &[&str]| {
         let mut prune = place.worker("prune");

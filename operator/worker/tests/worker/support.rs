@@ -238,6 +238,14 @@ pub(crate) fn assert_equal_but(left: &Path, right: &Path, but: &[&str]) {
     }
 }
 
+/// Writes a file of bytes that no two seeds share, which nothing can make smaller.
+pub(crate) fn noise(file: &Path, seed: u64, size: usize) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(size).collect();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, noise).unwrap();
+}
+
 /// A tree with everything that files can be.
 pub(crate) fn hostile_tree(root: &Path) {
     let file = |name: &[u8], content: &[u8]| {
