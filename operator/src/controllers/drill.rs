@@ -20,7 +20,7 @@ use zhengyun_crds::grant::ZeroProof;
 use zhengyun_crds::recovery::{DrillPart, DrillPhase, RecoveryDrillStatus};
 use zhengyun_crds::{Reason, RecoveryDrill, ResourceGrant, marks};
 use zhengyun_domain::recovery::drill::{
-    Event, Facts, Part, PartKind, Report, Scratch, at_work, follow, lease, parts_left, statement, step,
+    Event, Facts, Part, PartKind, Report, Scratch, follow, lease, part_at_work, parts_left, statement, step,
 };
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
@@ -159,7 +159,8 @@ async fn under_way(
 ) -> Outcome {
     let (at, now) = (phase(drill), context.clock.now());
     let status = drill.status.clone().unwrap_or_default();
-    let run = run_of(drill, at_work(&status))?;
+    let part = part_at_work(&status);
+    let run = run_of(drill, part)?;
     let (held, sighting) = (scratch::find(context, drill).await?, recovery.observe(&run).await?);
     let seen = if at.removes() {
         if !sighting.runs()
@@ -176,7 +177,8 @@ async fn under_way(
     };
     let facts = Facts {
         cancel,
-        attempt: status.attempt.saturating_sub(i32::try_from(at_work(&status)).unwrap_or_default()),
+        // Each part before this one had a process at least.
+        attempt: status.attempt.saturating_sub(i32::try_from(part).unwrap_or_default()),
         held: status.started_at.as_ref().map_or(SignedDuration::ZERO, |begun| now.duration_since(begun.0)),
         lease: lease(objective(context, drill)),
         scratch: &seen,
@@ -268,7 +270,7 @@ async fn start(
         // The plan or the copy went away under the drill.
         Err(Refusal::Final(fault)) => return moved(context, api, drill, Event::Failed, Some(fault)).await,
     };
-    let at = drill.status.as_ref().map_or(0, at_work);
+    let at = drill.status.as_ref().map_or(0, part_at_work);
     let Some(part) = prepared.copy.parts.get(at) else { return Err(defect(format!("the backup has no part {at}"))) };
     let place = held.and_then(|held| reach::ground(context, &held.namespace()?, &held.name_any()));
     let place = place.filter(|_| matches!(part.kind, PartKind::Namespace { .. }));
@@ -328,7 +330,7 @@ async fn rest(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill
         return Ok(Action::await_change());
     }
     if let Some(recovery) = recovery::of(context) {
-        let begun = drill.status.as_ref().map_or(0, at_work);
+        let begun = drill.status.as_ref().map_or(0, part_at_work);
         for part in 0..=begun {
             recovery.remove(&run_of(drill, part)?).await?;
         }

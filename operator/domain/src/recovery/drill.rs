@@ -28,13 +28,13 @@ pub fn measured_rto(status: &RecoveryDrillStatus) -> Option<SignedDuration> {
 }
 
 /// Which part is at work: the first that was not compared equal yet. A drill that was begun before parts were written down has one.
-pub fn at_work(status: &RecoveryDrillStatus) -> usize {
+pub fn part_at_work(status: &RecoveryDrillStatus) -> usize {
     status.parts.iter().take_while(|part| part.restored_at.is_some()).count()
 }
 
 /// How many parts come after the one that is at work.
 pub fn parts_left(status: &RecoveryDrillStatus) -> usize {
-    status.parts.len().saturating_sub(at_work(status)).saturating_sub(1)
+    status.parts.len().saturating_sub(part_at_work(status)).saturating_sub(1)
 }
 
 /// Why file trees have no room at a site, if so.

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{Coverage, RecoveryDrill, RecoveryDrillStatus, RecoveryPlan, SystemBackup};
 use zhengyun_crds::{ResourceGrant, marks};
-use zhengyun_domain::recovery::drill::{FORMAT, add, at_work, choose, measured_rto, parts_left, spec, statement};
+use zhengyun_domain::recovery::drill::{FORMAT, add, choose, measured_rto, part_at_work, parts_left, spec, statement};
 
 fn typed<T: serde::de::DeserializeOwned>(kind: &str, mut value: Value) -> T {
     value["apiVersion"] = json!("zhengyun.io/v1alpha1");
@@ -143,9 +143,9 @@ fn parts_are_tried_one_after_the_other_and_add_up() {
     };
     // A drill that was begun before parts were written down has one.
     for (done, expected) in [(vec![], (0, 0)), (vec![false; 3], (0, 2)), (vec![true, false, false], (1, 1))] {
-        assert_eq!((at_work(&status(&done)), parts_left(&status(&done))), expected, "{done:?}");
+        assert_eq!((part_at_work(&status(&done)), parts_left(&status(&done))), expected, "{done:?}");
     }
-    assert_eq!((at_work(&status(&[true, true])), parts_left(&status(&[true, true]))), (2, 0));
+    assert_eq!((part_at_work(&status(&[true, true])), parts_left(&status(&[true, true]))), (2, 0));
     let coverage = |n: i64| -> Coverage {
         serde_json::from_value(json!({"objectsCompared": n, "objectsTotal": n + 1, "objectsDelivered": n + 2, "bytesCompared": n + 3, "bytesTotal": n + 4})).unwrap()
     };

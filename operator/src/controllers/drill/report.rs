@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use zhengyun_crds::recovery::{Difference, DrillPhase, Progress, RecoveryDrill, RecoveryDrillStatus, Scratch};
 use zhengyun_crds::{ConditionType as C, Reason, ResourceGrant};
 use zhengyun_domain::condition::{ConditionSet, cut};
-use zhengyun_domain::recovery::drill::{Report, add, at_work, measured_rto};
+use zhengyun_domain::recovery::drill::{Report, add, measured_rto, part_at_work};
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Standing};
 
@@ -99,7 +99,7 @@ pub(super) fn progress(status: &mut RecoveryDrillStatus, standing: &Standing, no
 
 /// Takes over what was compared of the part that is at work. The time stops here if it is the last: it was restored, and it was looked at.
 pub(super) fn compared(status: &mut RecoveryDrillStatus, report: &Report, equal: bool, now: Timestamp) {
-    let at = at_work(status);
+    let at = part_at_work(status);
     let source = status.parts.get(at).map(|part| part.source.clone()).unwrap_or_default();
     if let Some(part) = status.parts.get_mut(at).filter(|_| equal) {
         part.restored_at = Some(Time(now));

@@ -74,6 +74,13 @@ pub struct Next {
     pub fault: Option<Fault>,
 }
 
+impl Next {
+    /// A phase and what is to be done about the process, and nothing else.
+    const fn of(phase: DrillPhase, order: Order) -> Self {
+        Self { phase, order, remove: false, equal: false, fault: None }
+    }
+}
+
 /// What a process that came to its end reports of a drill.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +135,7 @@ impl Report {
 /// When the table of phases has no such transition, which is a defect.
 pub fn follow(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     use DrillPhase as P;
-    let next = |phase, order| Ok(Next { phase, order, remove: false, equal: false, fault: None });
+    let next = |phase, order| Ok(Next::of(phase, order));
     match phase {
         P::Removing | P::Abandoning | P::Cancelling => return removal(phase, facts),
         P::Preparing | P::Restoring | P::Comparing => {}
@@ -161,13 +168,13 @@ pub fn follow(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
 
 fn failed(phase: DrillPhase, reason: Reason, message: String) -> Result<Next, Illegal> {
     let fault = Fault { reason: reason.as_str().to_owned(), message: cut(message, 1900), ..Fault::default() };
-    Ok(Next { phase: step(phase, Event::Failed)?, order: Order::Wait, remove: false, equal: false, fault: Some(fault) })
+    Ok(Next { fault: Some(fault), ..Next::of(step(phase, Event::Failed)?, Order::Wait) })
 }
 
 /// Restoring and comparing: the process decides.
 fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     use DrillPhase as P;
-    let next = |phase, order| Ok(Next { phase, order, remove: false, equal: false, fault: None });
+    let next = |phase, order| Ok(Next::of(phase, order));
     match facts.sighting {
         Sighting::Absent => next(phase, Order::Start),
         Sighting::Lost => next(step(phase, Event::WorkerLost)?, Order::Start),
@@ -177,12 +184,12 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
             next(if compares { step(phase, Event::Restored)? } else { phase }, order)
         }
         Sighting::Failed(fault) if fault.may_pass(facts.attempt) => {
-            let phase = step(phase, Event::WorkerLost)?;
-            Ok(Next { phase, order: fault.order(), remove: false, equal: false, fault: Some(fault.clone()) })
+            let again = Next::of(step(phase, Event::WorkerLost)?, fault.order());
+            Ok(Next { fault: Some(fault.clone()), ..again })
         }
         Sighting::Failed(fault) => {
-            let phase = step(phase, Event::Failed)?;
-            Ok(Next { phase, order: Order::Wait, remove: false, equal: false, fault: Some(fault.clone()) })
+            let over = Next::of(step(phase, Event::Failed)?, Order::Wait);
+            Ok(Next { fault: Some(fault.clone()), ..over })
         }
         Sighting::Done(report) => {
             let report = match Report::read(report) {
@@ -193,14 +200,12 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
             match report.problem() {
                 None => {
                     let event = if facts.left > 0 { Event::PartEqual } else { Event::ComparedEqual };
-                    let phase = step(at, event)?;
-                    Ok(Next { phase, order: Order::Wait, remove: false, equal: true, fault: None })
+                    Ok(Next { equal: true, ..Next::of(step(at, event)?, Order::Wait) })
                 }
                 Some(message) => {
                     let reason = Reason::Differs.as_str().to_owned();
                     let fault = Fault { reason, message: cut(message, 1900), ..Fault::default() };
-                    let phase = step(at, Event::ComparedUnequal)?;
-                    Ok(Next { phase, order: Order::Wait, remove: false, equal: false, fault: Some(fault) })
+                    Ok(Next { fault: Some(fault), ..Next::of(step(at, Event::ComparedUnequal)?, Order::Wait) })
                 }
             }
         }
@@ -209,22 +214,15 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
 
 /// The scratch goes once nothing writes to it any more, and the drill ends once it is gone.
 fn removal(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
-    let stay = |order, remove| Ok(Next { phase, order, remove, equal: false, fault: None });
+    let stay = |order, remove| Ok(Next { remove, ..Next::of(phase, order) });
     if facts.sighting.runs() {
         return stay(if facts.sighting.hangs() { Order::Kill } else { Order::Cancel }, false);
     }
     match facts.scratch {
-        Scratch::Ending(_) if seeded::is(Bug::ScratchForgotten) => Ok(Next {
-            phase: step(phase, Event::ZeroProven)?,
-            order: Order::Nothing,
-            remove: false,
-            equal: false,
-            fault: None,
-        }),
-        Scratch::Absent | Scratch::Gone => {
-            let phase = step(phase, Event::ZeroProven)?;
-            Ok(Next { phase, order: Order::Nothing, remove: false, equal: false, fault: None })
+        Scratch::Ending(_) if seeded::is(Bug::ScratchForgotten) => {
+            Ok(Next::of(step(phase, Event::ZeroProven)?, Order::Nothing))
         }
+        Scratch::Absent | Scratch::Gone => Ok(Next::of(step(phase, Event::ZeroProven)?, Order::Nothing)),
         Scratch::Ending(_) => stay(Order::Wait, false),
         Scratch::Coming(_) | Scratch::Ready => stay(Order::Wait, true),
     }
