@@ -245,6 +245,16 @@ impl HubError {
         }
     }
 
+    /// Whether somebody else wrote first.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status().is_some_and(Status::is_conflict)
+    }
+
+    /// Whether the name is taken.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.status().is_some_and(Status::is_already_exists)
+    }
+
     /// The hub's refusal, if it was one.
     pub(crate) fn status(&self) -> Option<&Status> {
         match self {

@@ -9,6 +9,7 @@ mod recovery;
 mod requests;
 mod sites;
 mod systems;
+mod writing;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -22,16 +22,19 @@ use utoipa_axum::routes;
 use zhengyun_crds::ResourceRequest as Resource;
 use zhengyun_crds::request::RequestPhase;
 
-use crate::auth::{Caller, Right};
+use crate::auth::Caller;
 use crate::etag::Tag;
 use crate::extract::InDepartment;
 use crate::hub::HubError;
-use crate::problem::{About, Code, Noun, Problem, from_hub};
+use crate::problem::{About, Noun, Problem};
+use crate::routes::writing::{self, DryRun};
 use crate::state::AppState;
 
 pub(crate) use view::Request;
 
 pub(super) const PLURAL: &str = "resourcerequests";
+/// The last part of their routes.
+pub(super) const ROUTE: &str = "requests";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
@@ -62,14 +65,6 @@ pub(crate) struct DryRunQuery {
     dry_run: Option<DryRun>,
 }
 
-/// How much of a write is only tried.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DryRun {
-    /// All of it.
-    All,
-}
-
 /// Where the operator says that a request stands; one that it has not seen yet is a draft.
 pub(super) fn phase(request: &Resource) -> RequestPhase {
     request.status.as_ref().and_then(|s| s.phase).unwrap_or(RequestPhase::Draft)
@@ -80,23 +75,13 @@ fn is_editable(phase: RequestPhase) -> bool {
     matches!(phase, RequestPhase::Draft | RequestPhase::ReturnedForCorrection)
 }
 
-/// What a refused read or write of a request means. What the caller may not even see is not there.
-pub(super) async fn refusal(
-    state: &AppState,
-    caller: &Caller,
-    error: &HubError,
-    department: &str,
-    name: &str,
-) -> Problem {
-    let problem = from_hub(error, About { noun: Noun::Request, department, name });
-    if problem.code() != Code::Forbidden {
-        return problem;
-    }
-    match caller.may(state, &Right::get(PLURAL), department).await {
-        Ok(true) => problem,
-        Ok(false) => Problem::not_found(Noun::Department, department),
-        Err(unanswered) => unanswered,
-    }
+fn about<'a>(department: &'a str, name: &'a str) -> About<'a> {
+    About { noun: Noun::Request, department, name }
+}
+
+/// What a refused write of a request means.
+async fn refusal(state: &AppState, caller: &Caller, error: &HubError, department: &str, name: &str) -> Problem {
+    writing::refusal(state, caller, error, PLURAL, about(department, name)).await
 }
 
 /// Reads a request as the caller; one that the caller may not read is not there.
@@ -105,6 +90,5 @@ async fn read(state: &AppState, caller: &Caller, at: &InDepartment) -> Result<Re
 }
 
 fn unreadable(error: &HubError, at: &InDepartment) -> Problem {
-    let problem = from_hub(error, About { noun: Noun::Request, department: &at.department, name: &at.name });
-    if problem.code() == Code::Forbidden { Problem::not_found(Noun::Request, &at.name) } else { problem }
+    writing::unreadable(error, about(&at.department, &at.name))
 }

@@ -19,7 +19,8 @@ use crate::names::cut;
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::{About, Code, Finding, Noun, Problem, from_hub};
 use crate::routes::requests::order::{AuthorityOrder, Material};
-use crate::routes::requests::{Request, answer, create};
+use crate::routes::requests::{ROUTE, Request, answer, create};
+use crate::routes::writing::locate;
 use crate::state::AppState;
 use crate::words::DispositionWord;
 
@@ -97,7 +98,7 @@ pub(crate) async fn revoke(
     let (request, created) = create::store(&state, &caller, &within, &request, false).await?;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = answer(status, &request).into_response();
-    create::locate(&mut response, &within.department, &name);
+    locate(&mut response, &within.department, ROUTE, &name);
     Ok(response)
 }
 

@@ -18,11 +18,12 @@ use zhengyun_crds::recovery::RecoveryPlan as Resource;
 
 use self::preview::PlanPreview;
 use self::view::RecoveryPlan;
-use crate::auth::{Caller, Right};
+use crate::auth::Caller;
 use crate::etag::Tag;
 use crate::extract::InDepartment;
 use crate::hub::HubError;
-use crate::problem::{About, Code, Noun, Problem, from_hub};
+use crate::problem::{About, Noun, Problem};
+use crate::routes::writing::{self, DryRun};
 use crate::state::AppState;
 
 const PLURAL: &str = "recoveryplans";
@@ -51,16 +52,8 @@ fn answer(status: StatusCode, plan: &Resource) -> Answer {
 #[into_params(parameter_in = Query)]
 pub(crate) struct TryQuery {
     /// `all`: nothing is changed; the answer says what it would mean.
-    #[param(value_type = Option<TryAll>, inline)]
-    dry_run: Option<TryAll>,
-}
-
-/// How much of a write is only tried.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TryAll {
-    /// All of it.
-    All,
+    #[param(value_type = Option<DryRun>, inline)]
+    dry_run: Option<DryRun>,
 }
 
 /// What a write answers that made nothing new.
@@ -74,27 +67,17 @@ pub(crate) enum PlanOrPreview {
     Plan(Box<RecoveryPlan>),
 }
 
-/// What a refused write means. What the caller may not even see is not there.
+fn about<'a>(department: &'a str, name: &'a str) -> About<'a> {
+    About { noun: Noun::RecoveryPlan, department, name }
+}
+
+/// What a refused write of a plan means.
 async fn refusal(state: &AppState, caller: &Caller, error: &HubError, department: &str, name: &str) -> Problem {
-    let problem = from_hub(error, About { noun: Noun::RecoveryPlan, department, name }).within(PART);
-    if problem.code() != Code::Forbidden {
-        return problem;
-    }
-    match caller.may(state, &Right::get(PLURAL), department).await {
-        Ok(true) => problem,
-        Ok(false) => Problem::not_found(Noun::Department, department),
-        Err(unanswered) => unanswered,
-    }
+    writing::refusal(state, caller, error, PLURAL, about(department, name)).await.within(PART)
 }
 
 /// Reads a plan as the caller; one that the caller may not read is not there.
 async fn read(state: &AppState, caller: &Caller, at: &InDepartment) -> Result<Resource, Problem> {
-    caller.hub(state).get(&at.namespace, &at.name).await.map_err(|error| {
-        let problem = from_hub(&error, About { noun: Noun::RecoveryPlan, department: &at.department, name: &at.name });
-        if problem.code() == Code::Forbidden { Problem::not_found(Noun::RecoveryPlan, &at.name) } else { problem }
-    })
-}
-
-fn is_conflict(error: &HubError) -> bool {
-    error.status().is_some_and(kube::core::Status::is_conflict)
+    let found = caller.hub(state).get(&at.namespace, &at.name).await;
+    found.map_err(|error| writing::unreadable(&error, about(&at.department, &at.name)))
 }

@@ -3,8 +3,7 @@
 use std::fmt::Debug;
 
 use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,12 +11,12 @@ use utoipa::ToSchema;
 use zhengyun_crds::recovery as crd;
 use zhengyun_domain::naming;
 
-use crate::auth::{Caller, Right};
+use crate::auth::Caller;
 use crate::cache::{Cached, Written};
 use crate::extract::{InDepartment, OfDepartment};
 use crate::hub::HubError;
-use crate::openapi::BASE;
 use crate::problem::{About, Code, Finding, Noun, Problem, from_hub};
+use crate::routes::writing::{self, locate};
 use crate::shapes;
 use crate::state::AppState;
 
@@ -91,11 +90,6 @@ pub(super) trait Run: Cached + Written + Serialize + DeserializeOwned + Debug {
     fn is_cancelled(&self) -> bool;
 }
 
-/// Checks the name that a run is to get.
-pub(super) fn check_name(name: &str) -> Result<(), Problem> {
-    naming::check_label(name).map_err(|error| Problem::invalid(vec![Finding::new("/name", "Name", error.to_string())]))
-}
-
 /// The plan that a run is to be of, as it stands now: read as the caller and not from the cache.
 pub(super) async fn plan(
     state: &AppState,
@@ -134,16 +128,12 @@ pub(super) async fn start<K: Run, V: Serialize + for<'a> From<&'a K>>(
     let error = match hub.create(&at.namespace, run, false).await {
         Ok(created) => {
             let mut response = (StatusCode::CREATED, axum::Json(V::from(&created))).into_response();
-            // All parts are labels, so the value is always valid.
-            let place = format!("{BASE}/departments/{}/{}/{name}", at.department, K::ROUTE);
-            if let Ok(location) = HeaderValue::from_str(&place) {
-                response.headers_mut().insert(LOCATION, location);
-            }
+            locate(&mut response, &at.department, K::ROUTE, name);
             return Ok(response);
         }
         Err(error) => error,
     };
-    if error.status().is_some_and(kube::core::Status::is_already_exists) {
+    if error.is_already_exists() {
         let existing: Result<K, _> = hub.get(&at.namespace, name).await;
         if let Ok(existing) = existing.map_err(|e| tracing::debug!("the existing run cannot be read: {e}"))
             && existing.meta().deletion_timestamp.is_none()
@@ -161,7 +151,10 @@ pub(super) async fn start<K: Run, V: Serialize + for<'a> From<&'a K>>(
 /// Asks, as the caller, to end a run early. Repeating it changes nothing.
 pub(super) async fn cancel<K: Run>(state: &AppState, caller: &Caller, at: &InDepartment) -> Result<K, Problem> {
     let hub = caller.hub(state);
-    let current: K = hub.get(&at.namespace, &at.name).await.map_err(|error| unreadable::<K>(&error, at))?;
+    let current: K = hub
+        .get(&at.namespace, &at.name)
+        .await
+        .map_err(|error| writing::unreadable(&error, about::<K>(&at.department, &at.name)))?;
     if current.is_cancelled() {
         current.shown(&state.cache).await;
         return Ok(current);
@@ -177,20 +170,11 @@ pub(super) async fn cancel<K: Run>(state: &AppState, caller: &Caller, at: &InDep
     }
 }
 
-/// What a refused write means. What the caller may not even see is not there.
-async fn refusal<K: Run>(state: &AppState, caller: &Caller, error: &HubError, department: &str, name: &str) -> Problem {
-    let problem = from_hub(error, About { noun: K::NOUN, department, name });
-    if problem.code() != Code::Forbidden {
-        return problem;
-    }
-    match caller.may(state, &Right::get(K::PLURAL), department).await {
-        Ok(true) => problem,
-        Ok(false) => Problem::not_found(Noun::Department, department),
-        Err(unanswered) => unanswered,
-    }
+fn about<'a, K: Run>(department: &'a str, name: &'a str) -> About<'a> {
+    About { noun: K::NOUN, department, name }
 }
 
-fn unreadable<K: Run>(error: &HubError, at: &InDepartment) -> Problem {
-    let problem = from_hub(error, About { noun: K::NOUN, department: &at.department, name: &at.name });
-    if problem.code() == Code::Forbidden { Problem::not_found(K::NOUN, &at.name) } else { problem }
+/// What a refused write of a run means.
+async fn refusal<K: Run>(state: &AppState, caller: &Caller, error: &HubError, department: &str, name: &str) -> Problem {
+    writing::refusal(state, caller, error, K::PLURAL, about::<K>(department, name)).await
 }

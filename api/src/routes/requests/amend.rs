@@ -2,8 +2,6 @@
 //!
 //! A patch rather than a whole object: the authority has no right to more, and fields that this version does not know stay.
 
-use std::time::Duration;
-
 use axum::http::HeaderMap;
 use serde_json::{Map, Value, json};
 use zhengyun_crds::ResourceRequest as Resource;
@@ -15,14 +13,11 @@ use crate::etag::Tag;
 use crate::extract::InDepartment;
 use crate::merge::instead;
 use crate::problem::Problem;
+use crate::routes::writing::{ATTEMPTS, PAUSE};
 use crate::state::AppState;
 
-/// Writes that are tried against others who write at the same time.
-const ATTEMPTS: usize = 6;
 /// Looks after the operator until it has recorded the last editor; the hub refuses another one before.
 const LOOKS: usize = 20;
-/// Pause between two looks, and after a lost write.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to become of the spec.
 pub(super) enum Change {
@@ -72,9 +67,7 @@ pub(super) async fn amend(
         let patch = patch(&raw, fields, caller.username());
         match hub.patch(&at.namespace, &at.name, &patch, dry_run).await {
             Ok(written) => return Ok(written),
-            Err(error) if error.status().is_some_and(kube::core::Status::is_conflict) => {
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) if error.is_conflict() => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(refusal(state, caller, &error, &at.department, &at.name).await),
         }
     }

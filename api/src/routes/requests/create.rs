@@ -2,23 +2,22 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zhengyun_crds::request::Action;
 use zhengyun_crds::{ResourceRequest as Resource, ResourceRequestSpec};
-use zhengyun_domain::naming;
 use zhengyun_domain::seeded::{self, Bug};
 
 use super::order::{Material, Order};
 use super::preview::{Preview, preview};
-use super::{DryRunQuery, Request, answer, phase, refusal};
+use super::{DryRunQuery, ROUTE, Request, answer, phase, refusal};
 use crate::auth::Caller;
 use crate::cache::Written as _;
 use crate::extract::{Json, OfDepartment, Query};
-use crate::openapi::{BASE, BodyProblems, Problems, WriteProblems};
-use crate::problem::{Finding, Noun, Problem};
+use crate::openapi::{BodyProblems, Problems, WriteProblems};
+use crate::problem::{Noun, Problem};
+use crate::routes::writing::{check_name, locate};
 use crate::state::AppState;
 
 /// A new request.
@@ -83,15 +82,13 @@ pub(crate) async fn create(
         return Ok(answer(StatusCode::OK, &request).into_response());
     }
     let mut response = answer(StatusCode::CREATED, &request).into_response();
-    locate(&mut response, &at.department, &name);
+    locate(&mut response, &at.department, ROUTE, &name);
     Ok(response)
 }
 
 fn draft(caller: &Caller, at: &OfDepartment, body: NewRequest) -> Result<Resource, Problem> {
     let NewRequest { name, order, materials } = body;
-    if let Err(error) = naming::check_label(&name) {
-        return Err(Problem::invalid(vec![Finding::new("/name", "Name", error.to_string())]));
-    }
+    check_name(&name)?;
     if matches!(order.action, Action::Change | Action::Renew) {
         return Err(Problem::action_not_available(order.action.as_str()));
     }
@@ -125,7 +122,7 @@ pub(in crate::routes) async fn store(
         Ok(created) => return Ok((created, true)),
         Err(error) => error,
     };
-    if error.status().is_some_and(kube::core::Status::is_already_exists) && !dry_run {
+    if error.is_already_exists() && !dry_run {
         if seeded::is(Bug::CreatedUnderAnotherName) {
             let mut other = request.clone();
             other.metadata.name = Some(format!("{name}-2"));
@@ -148,12 +145,4 @@ pub(in crate::routes) async fn store(
 /// Whether an existing request is what this call would have created, not yet acted on.
 fn is_same(existing: &Resource, wanted: &Resource) -> bool {
     existing.metadata.deletion_timestamp.is_none() && !phase(existing).is_terminal() && existing.spec == wanted.spec
-}
-
-/// Says where the request is.
-pub(in crate::routes) fn locate(response: &mut Response, department: &str, name: &str) {
-    // Both are labels, so the value is always valid.
-    if let Ok(location) = HeaderValue::from_str(&format!("{BASE}/departments/{department}/requests/{name}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
 }

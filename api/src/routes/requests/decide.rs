@@ -107,7 +107,7 @@ pub(crate) async fn decide(
     match caller.hub(&state).create(&at.namespace, &wanted, false).await {
         Ok(created) => Ok((StatusCode::CREATED, axum::Json(RecordedDecision::from(&created)))),
         Err(error) => match existing(&state, &caller, &at, &wanted).await {
-            Some(same) if error.status().is_some_and(kube::core::Status::is_already_exists) => Ok(same),
+            Some(same) if error.is_already_exists() => Ok(same),
             _ => Err(refused(&state, &caller, &at, &wanted, &error).await),
         },
     }

@@ -12,6 +12,7 @@ use crate::auth::Caller;
 use crate::extract::{Json, NoQuery, OfDepartment};
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::Problem;
+use crate::routes::writing::check_name;
 use crate::state::AppState;
 
 /// A backup outside the schedule.
@@ -48,7 +49,7 @@ pub(crate) async fn create(
     Json(body): Json<NewBackup>,
 ) -> Result<Response, Problem> {
     let NewBackup { name, plan } = body;
-    run::check_name(&name)?;
+    check_name(&name)?;
     let found = run::plan(&state, &caller, &at, &plan).await?;
     let mut backup = Resource::new(
         &name,

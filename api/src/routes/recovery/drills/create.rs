@@ -12,6 +12,7 @@ use crate::auth::Caller;
 use crate::extract::{Json, NoQuery, OfDepartment};
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::{Finding, Problem};
+use crate::routes::writing::check_name;
 use crate::state::AppState;
 
 /// A drill outside the schedule.
@@ -60,7 +61,7 @@ pub(crate) async fn create(
     _: NoQuery,
     Json(body): Json<NewDrill>,
 ) -> Result<Response, Problem> {
-    run::check_name(&body.name)?;
+    check_name(&body.name)?;
     let plan = run::plan(&state, &caller, &at, &body.plan).await?;
     let store = body.store.or_else(|| plan.spec.copies.first().map(|copy| copy.store.clone())).unwrap_or_default();
     let Some(site) = body.site.or_else(|| plan.spec.drill.as_ref().map(|drill| drill.site.clone())) else {

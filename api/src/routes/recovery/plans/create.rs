@@ -2,8 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zhengyun_crds::recovery::RecoveryPlan as Resource;
@@ -15,10 +14,9 @@ use super::{PlanOrPreview, TryQuery, answer, refusal};
 use crate::auth::Caller;
 use crate::cache::Written as _;
 use crate::extract::{Json, OfDepartment, Query};
-use crate::hub::HubError;
-use crate::openapi::{BASE, BodyProblems, Problems, WriteProblems};
+use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::{Noun, Problem};
-use crate::routes::recovery::run;
+use crate::routes::writing::{check_name, locate};
 use crate::state::AppState;
 
 /// A new recovery plan.
@@ -57,14 +55,16 @@ pub(crate) async fn create(
     Json(body): Json<NewRecoveryPlan>,
 ) -> Result<Response, Problem> {
     let NewRecoveryPlan { name, plan } = body;
-    run::check_name(&name)?;
+    check_name(&name)?;
     let mut plan = Resource::new(&name, plan.spec()?);
     plan.metadata.namespace = Some(at.namespace.clone());
     let hub = caller.hub(&state);
     // The hub tries it first, for its rules and the caller's right: what a person may not write, they may not try either.
     let tried = match hub.create(&at.namespace, &plan, true).await {
         Ok(tried) => tried,
-        Err(error) if is_taken(&error) && query.dry_run.is_none() => return same(&state, &caller, &at, &plan).await,
+        Err(error) if error.is_already_exists() && query.dry_run.is_none() => {
+            return same(&state, &caller, &at, &plan).await;
+        }
         Err(error) => return Err(refusal(&state, &caller, &error, &at.department, &name).await),
     };
     refuse_foreign(&state, &at.department, &plan.spec, None)?;
@@ -74,20 +74,12 @@ pub(crate) async fn create(
     match hub.create(&at.namespace, &plan, false).await {
         Ok(created) => {
             let mut response = answer(StatusCode::CREATED, &created).into_response();
-            // Both are labels, so the value is always valid.
-            let place = format!("{BASE}/departments/{}/recovery-plans/{name}", at.department);
-            if let Ok(location) = HeaderValue::from_str(&place) {
-                response.headers_mut().insert(LOCATION, location);
-            }
+            locate(&mut response, &at.department, "recovery-plans", &name);
             Ok(response)
         }
-        Err(error) if is_taken(&error) => same(&state, &caller, &at, &plan).await,
+        Err(error) if error.is_already_exists() => same(&state, &caller, &at, &plan).await,
         Err(error) => Err(refusal(&state, &caller, &error, &at.department, &name).await),
     }
-}
-
-fn is_taken(error: &HubError) -> bool {
-    error.status().is_some_and(kube::core::Status::is_already_exists)
 }
 
 /// The plan that has the name, if it says what this call would have written, as after a lost answer.

@@ -1,31 +1,25 @@
 //! DELETE /departments/{department}/recovery-plans/{name}
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::extract::State;
 use http::HeaderMap;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::ToSchema;
 use zhengyun_crds::recovery::{
     BackupPhase, CopyState, DrillPhase, RecoveryPlan as Resource, RestorePhase, SystemBackup,
 };
 
-use super::{TryQuery, is_conflict, read, refusal};
+use super::{TryQuery, read, refusal};
 use crate::auth::Caller;
 use crate::etag::Tag;
 use crate::extract::{InDepartment, Query};
 use crate::openapi::{Problems, QueryProblems, SeenProblems, WriteProblems};
 use crate::problem::{Bilingual, Problem, Text};
+use crate::routes::writing::{ATTEMPTS, PAUSE};
 use crate::shapes;
 use crate::state::AppState;
-
-/// Deletions that are tried against the operator, which measures at the same time.
-const ATTEMPTS: usize = 6;
-/// Pause after a lost one.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A recovery plan that is ended, and what stays of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -103,7 +97,7 @@ pub(crate) async fn delete(
         };
         match attempt {
             Ok(()) => return Ok(axum::Json(kept(&state, &at, &plan, true))),
-            Err(error) if is_conflict(&error) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.is_conflict() => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(refusal(&state, &caller, &error, &at.department, &at.name).await),
         }
     }

@@ -1,7 +1,5 @@
 //! PUT /departments/{department}/recovery-plans/{name}
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
@@ -12,7 +10,7 @@ use zhengyun_crds::recovery::{RecoveryPlan as Resource, RecoveryPlanSpec};
 
 use super::content::PlanContent;
 use super::preview::{preview, refuse_foreign};
-use super::{PlanOrPreview, TryQuery, answer, is_conflict, read, refusal};
+use super::{PlanOrPreview, TryQuery, answer, read, refusal};
 use crate::auth::Caller;
 use crate::cache::Written as _;
 use crate::etag::Tag;
@@ -20,12 +18,8 @@ use crate::extract::{InDepartment, Json, Query};
 use crate::merge::instead;
 use crate::openapi::{BodyProblems, Problems, SeenProblems, WriteProblems};
 use crate::problem::Problem;
+use crate::routes::writing::{ATTEMPTS, PAUSE};
 use crate::state::AppState;
-
-/// Writes that are tried against the operator, which measures at the same time.
-const ATTEMPTS: usize = 6;
-/// Pause after a lost write.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a recovery plan says now.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -67,26 +61,24 @@ pub(crate) async fn replace(
         Tag::of_plan(&current).require(&headers)?;
         let patch = patch(&current, &wanted)?;
         // The hub tries it first, so that nobody learns what a department holds who may not write its plans.
-        let tried: Resource = match hub.patch(&at.namespace, &at.name, &patch, true).await {
-            Ok(tried) => tried,
-            Err(error) if is_conflict(&error) => {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+        let attempt = match hub.patch::<Resource>(&at.namespace, &at.name, &patch, true).await {
+            Ok(tried) => {
+                refuse_foreign(&state, &at.department, &wanted, Some(&current.spec))?;
+                if query.dry_run.is_some() {
+                    return Ok(axum::Json(preview(&state, &at.department, &tried)?).into_response());
+                }
+                if current.spec == wanted {
+                    // Whoever repeats a call did not hear that the first one was seen.
+                    current.shown(&state.cache).await;
+                    return Ok(answer(StatusCode::OK, &current).into_response());
+                }
+                hub.patch(&at.namespace, &at.name, &patch, false).await
             }
-            Err(error) => return Err(refusal(&state, &caller, &error, &at.department, &at.name).await),
+            refused => refused,
         };
-        refuse_foreign(&state, &at.department, &wanted, Some(&current.spec))?;
-        if query.dry_run.is_some() {
-            return Ok(axum::Json(preview(&state, &at.department, &tried)?).into_response());
-        }
-        if current.spec == wanted {
-            // Whoever repeats a call did not hear that the first one was seen.
-            current.shown(&state.cache).await;
-            return Ok(answer(StatusCode::OK, &current).into_response());
-        }
-        match hub.patch::<Resource>(&at.namespace, &at.name, &patch, false).await {
+        match attempt {
             Ok(written) => return Ok(answer(StatusCode::OK, &written).into_response()),
-            Err(error) if is_conflict(&error) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.is_conflict() => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(refusal(&state, &caller, &error, &at.department, &at.name).await),
         }
     }

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::extract::{Json, NoQuery, OfDepartment};
 use crate::openapi::{BodyProblems, Problems, WriteProblems};
 use crate::problem::Problem;
+use crate::routes::writing::check_name;
 use crate::state::AppState;
 use crate::words::{ExistingPolicyWord, RestoreModeWord};
 
@@ -132,7 +133,7 @@ pub(crate) async fn create(
     _: NoQuery,
     Json(body): Json<NewRestore>,
 ) -> Result<Response, Problem> {
-    run::check_name(&body.name)?;
+    check_name(&body.name)?;
     let mut restore = Resource::new(
         &body.name,
         SystemRestoreSpec {
