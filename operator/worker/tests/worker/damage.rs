@@ -180,6 +180,12 @@ fn each_of_several_damages_is_named(#[case] place: Place) {
     for part in damaged.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).chain([name.as_str()]) {
         assert!(findings.contains(part), "{part} in {report:#}");
     }
+    // Whoever asks for the report alone gets the same, and no failure.
+    let told = place.worker("verify").arg("--report-only").output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["findings"], report["findings"]);
+    assert!(told["bytesRead"].as_u64().is_some_and(|bytes| bytes > 0), "{told:#}");
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
