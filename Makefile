@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
+.PHONY: prove prove-full prove-model prove-mutants prove-kills help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ prove-mutants: ## the proof itself is tried: seeded bugs, each must be caught; A
 
 prove-model: ## every state of ledger, lease, fence and revocation: 3 departments, 4 requests, 2 operators, 2 crashes, a pause
 	@tests/prove-model $(ARGS)
+
+prove-kills: ## the worker killed at 100 moments of a backup and 100 of a restore; ZHENGYUN_KILLS=1000
+	ZHENGYUN_KILLS=$${ZHENGYUN_KILLS:-100} cargo test --locked --workspace --test worker a_run_that_is_killed_at_any_moment -- --nocapture
 
 prove-fuzz: ## what strangers can send, tried in masses: CASES=50000 of each target
 	@tests/prove-fuzz $(CASES)

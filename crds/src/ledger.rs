@@ -11,11 +11,11 @@ use crate::condition::{Condition, conditions_schema};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Charge {
-    /// Reserved by a request under review.
+    /// Reserved by a request under review, or by a recovery plan for a run under way.
     #[serde(default, skip_serializing_if = "Amounts::is_empty")]
     #[schemars(schema_with = "amounts_schema")]
     pub reserved: Amounts,
-    /// Held by a grant.
+    /// Held by a grant, or by the backups of a recovery plan.
     #[serde(default, skip_serializing_if = "Amounts::is_empty")]
     #[schemars(schema_with = "amounts_schema")]
     pub granted: Amounts,
@@ -44,7 +44,7 @@ pub struct ObjectCharge {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargedObject {
-    /// `ResourceRequest` or `ResourceGrant`.
+    /// `ResourceRequest`, `ResourceGrant` or `RecoveryPlan`.
     #[schemars(length(max = 63))]
     pub kind: String,
     /// Namespace.

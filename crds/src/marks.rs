@@ -34,7 +34,7 @@ pub const MANAGED_BY: &str = "zhengyun";
 /// Annotation on everything written at a site: epoch of the operator that wrote it. The site refuses older epochs.
 pub const ANNOTATION_EPOCH: &str = "zhengyun.io/epoch";
 
-/// Finalizer of a request that may hold a charge.
+/// Finalizer of a request or recovery plan that may hold a charge.
 pub const FINALIZER_CHARGE: &str = "zhengyun.io/charge";
 /// Finalizer of a grant: held until zero is proven.
 pub const FINALIZER_GRANT: &str = "zhengyun.io/grant";

@@ -103,6 +103,8 @@ pub struct Context {
     pub clock: Clock,
     /// Places in the tree are decided one at a time, so that two moves cannot close a circle together.
     pub placement: tokio::sync::Mutex<()>,
+    /// Charges of recovery plans are decided one at a time: what one look lowers, another one may be about to rest on.
+    pub charging: tokio::sync::Mutex<()>,
 }
 
 impl Context {

@@ -91,6 +91,9 @@ startupProbe:
 {{- range $at, $root := .Values.recovery.fileRoots }}
 {{- $mounts = append $mounts (dict "name" (printf "files-%d" $at) "path" (printf "/files/%s" $root.name) "claim" $root.claim "readOnly" (not $root.writable)) }}
 {{- end }}
+{{- range $at, $drills := .Values.recovery.drillFolders }}
+{{- $mounts = append $mounts (dict "name" (printf "drills-%d" $at) "path" (printf "/drills/%s" $drills.site) "claim" $drills.claim) }}
+{{- end }}
 {{- toYaml $mounts }}
 {{- end -}}
 

@@ -56,6 +56,11 @@ impl DrillPhase {
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Passed | Self::Failed | Self::Skipped | Self::Cancelled)
     }
+
+    /// Whether the scratch is being removed.
+    pub const fn removes(self) -> bool {
+        matches!(self, Self::Removing | Self::Abandoning | Self::Cancelling)
+    }
 }
 
 /// A drill (灾备演练): restores one copy into scratch, compares it object by object, takes the time, and removes it.
@@ -125,6 +130,18 @@ pub struct Scratch {
     /// Namespace at the site.
     #[schemars(length(max = 63))]
     pub namespace: String,
+}
+
+/// A source of the backup, in the order in which they are restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillPart {
+    /// Source, as the backup names it.
+    #[schemars(length(max = 30))]
+    pub source: String,
+    /// When it was restored and compared equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<Time>,
 }
 
 /// How much was compared.
@@ -204,9 +221,17 @@ pub struct RecoveryDrillStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     pub manifest_root: Option<String>,
-    /// Where it is restored.
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub parts: Vec<DrillPart>,
+    /// Where its namespace is restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<Scratch>,
+    /// Folder into which its file trees are restored, below the one that the operator was started with for the site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub folder: Option<String>,
     /// When the clock of the recovery time began: room was reserved, nothing made at the site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

@@ -19,21 +19,26 @@ pub(crate) enum Agreement {
 }
 
 /// Looks, unless a process before this one was told to carry out the same: then the target may have been written, and what was agreed
-/// to stands.
+/// to stands. What would be done in `scratch`, made for this alone, needs nobody's agreement.
 ///
 /// # Errors
 /// When it is another plan by now, something is in the way, or the folder cannot be written.
 pub(crate) fn agreement(
     state_dir: &Path,
     agreed: Option<&str>,
+    scratch: bool,
     look: impl FnOnce() -> Result<Report, Ended>,
 ) -> Result<Agreement, Ended> {
     let kept = state_dir.join("agreed");
-    if agreed.is_some() && fs::read_to_string(&kept).ok().as_deref() == agreed {
+    let before = fs::read_to_string(&kept).ok();
+    if before.is_some() && (before.as_deref() == agreed || (agreed.is_none() && scratch)) {
         return Ok(Agreement::Given { resumes: true });
     }
     let outlook = look()?;
-    let Some(agreed) = agreed else { return Ok(Agreement::Outlook(Box::new(outlook))) };
+    let own = outlook.digest.clone();
+    let Some(agreed) = agreed.or_else(|| scratch.then_some(own.as_str())) else {
+        return Ok(Agreement::Outlook(Box::new(outlook)));
+    };
     if outlook.digest != *agreed {
         let message = format!(
             "/spec/planDigest: the plan is {} by now, agreed was {agreed}: plan again, and look at what changed",

@@ -69,8 +69,11 @@ pub(crate) struct FilesRestoreArgs {
     #[arg(long, value_enum)]
     pub existing: Existing,
     /// Digest of the plan that is carried out; without it nothing is written.
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", conflicts_with = "scratch")]
     pub agreed: Option<String>,
+    /// The target is for this restore alone: what is worked out needs nobody's agreement and is carried out at once.
+    #[arg(long)]
+    pub scratch: bool,
     /// Folder for what must be known again when a killed process is followed by another one.
     #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,

@@ -30,7 +30,7 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
     let store = open::existing(&args.store, runtime)?;
     restore::recorded(&args.trust.chain(&store)?, &args.snapshot, &args.root)?;
     let look = || Ok(outlook(&worker::restore(&order(args, true), runtime, control)?));
-    match agreement(&args.state_dir, args.agreed.as_deref(), look)? {
+    match agreement(&args.state_dir, args.agreed.as_deref(), false, look)? {
         Agreement::Outlook(outlook) => return Ok(*outlook),
         Agreement::Given { .. } => {}
     }

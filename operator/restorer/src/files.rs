@@ -4,7 +4,7 @@ use std::fs;
 
 use tokio::runtime::Handle;
 use zhengyun_crds::Reason;
-use zhengyun_crds::recovery::RunFailure;
+use zhengyun_crds::recovery::{Coverage, RunFailure};
 use zhengyun_domain::condition::cut;
 use zhengyun_worker::cluster::ClusterArgs;
 use zhengyun_worker::control::Control;
@@ -31,7 +31,7 @@ pub(crate) fn restore(args: &FilesRestoreArgs, runtime: &Handle, control: &Contr
     let store = open::existing(&args.store, runtime)?;
     restore::recorded(&args.trust.chain(&store)?, &args.snapshot, &args.root)?;
     let look = || Ok(outlook(&worker::restore(&order(args, true), runtime, control)?, args.existing));
-    let resumes = match agreement(&args.state_dir, args.agreed.as_deref(), look)? {
+    let resumes = match agreement(&args.state_dir, args.agreed.as_deref(), args.scratch, look)? {
         Agreement::Outlook(outlook) => return Ok(*outlook),
         Agreement::Given { resumes } => resumes,
     };
@@ -43,7 +43,19 @@ pub(crate) fn restore(args: &FilesRestoreArgs, runtime: &Handle, control: &Contr
             let _ = fs::remove_file(&marker);
         }
     })?;
-    Ok(carried_out(args.agreed.clone().unwrap_or_default(), &done))
+    Ok(Report { coverage: coverage(&done), ..carried_out(args.agreed.clone().unwrap_or_default(), &done) })
+}
+
+/// How much of what the manifest lists was read back and is as it says.
+fn coverage(done: &RestoreReport) -> Option<Coverage> {
+    let files = done.files.as_ref()?;
+    Some(Coverage {
+        objects_compared: number(files.same.0),
+        objects_total: number(files.listed.0),
+        objects_delivered: 0,
+        bytes_compared: number(files.same.1),
+        bytes_total: number(files.listed.1),
+    })
 }
 
 fn order(args: &FilesRestoreArgs, dry_run: bool) -> worker::RestoreArgs {

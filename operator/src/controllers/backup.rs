@@ -16,12 +16,14 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 use zhengyun_crds::recovery::{BackupPhase, CopyState, StoredCopy, SystemBackup, SystemBackupStatus};
 use zhengyun_crds::{Reason, marks};
+use zhengyun_domain::condition::cut;
 use zhengyun_domain::recovery::backup::{Event, Facts, Next, Work, follow, step, work};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
 use self::prepare::Prepared;
 pub(crate) use self::prepare::{Head, plan_of, remember_head};
 use super::Context;
+use super::recovery::charge::{self, For, Held, Unheld};
 use super::recovery::home::Home;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach};
@@ -35,6 +37,8 @@ use crate::site::driver::Access;
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon a run that waits for something is looked at again.
 const LATER: Duration = Duration::from_secs(5);
+/// The same for one that waits for room in a quota.
+const ROOM: Duration = Duration::from_secs(30);
 
 /// Phase of a backup; Pending before it was looked at.
 pub fn phase(backup: &SystemBackup) -> BackupPhase {
@@ -105,6 +109,10 @@ async fn reserving(
     if let Err(message) = ready(context, recovery, &prepared).await? {
         return waits(context, api, backup, &message).await;
     }
+    let stores = [prepared.others.as_slice(), std::slice::from_ref(&prepared.repository.store)].concat();
+    if let Err(unheld) = held(context, backup, &stores, For::Run).await? {
+        return without_room(context, api, backup, unheld).await;
+    }
     let mut phase = phase(backup);
     for event in [Event::Reserved, Event::Quiesced] {
         phase = step(phase, event).map_err(defect)?;
@@ -117,6 +125,30 @@ async fn reserving(
 async fn waits(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, message: &str) -> Outcome {
     let status = report::waits(backup, Reason::InProgress, message, false, context.clock.now());
     written(api, backup, &status, Action::requeue(spread(LATER, &backup.name_any(), 0))).await
+}
+
+/// Room for what a process may write, in the name of the backup's plan.
+async fn held<'a>(
+    context: &'a Context,
+    backup: &SystemBackup,
+    stores: &[String],
+    whom: For,
+) -> Result<Result<Held<'a>, Unheld>, ReconcileError> {
+    match plan_of(context, backup) {
+        Some(plan) => charge::hold(context, &plan, stores, whom).await,
+        None => Ok(Err(Unheld::Waits(format!("plan {} is gone", backup.spec.plan)))),
+    }
+}
+
+/// It goes no further until there is room; the backups before it stay.
+async fn without_room(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup, unheld: Unheld) -> Outcome {
+    let (reason, message) = match unheld {
+        Unheld::Waits(message) => return waits(context, api, backup, &message).await,
+        Unheld::NoRoom(reason, message) => (reason, message),
+    };
+    let message = format!("{message}; nothing is written, what was backed up before stays, and it is tried again");
+    let status = report::waits(backup, reason, &cut(message, 2_000), true, context.clock.now());
+    written(api, backup, &status, Action::requeue(spread(ROOM, &backup.name_any(), 0))).await
 }
 
 /// Whether a process can begin, or what it waits for.
@@ -293,7 +325,16 @@ async fn start(
         Work::Replicate(_) | Work::Verify(_) => copies::task(context, recovery, backup, work).await?,
     };
     let task = match task {
-        Ok(task) => task,
+        Ok(mut task) => {
+            if let Some(store) = copies::written_by(backup, work) {
+                // Whatever the operator before held: nothing is written that is not charged.
+                match held(context, backup, &copies::stores(backup), For::Process).await? {
+                    Ok(held) => task.option("--repository-limit", held.room(&store).to_string()),
+                    Err(unheld) => return without_room(context, api, backup, unheld).await,
+                };
+            }
+            task
+        }
         Err(refusal) if work.is_spared(facts.copies) => {
             // A store that does not stand is like one whose process cannot reach it.
             let sighting = Sighting::Failed(copies::as_fault(refusal));

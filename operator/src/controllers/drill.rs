@@ -1,8 +1,10 @@
 //! Drills: one copy restored into scratch at a site, compared with its manifest, timed, removed, recorded.
 //!
 //! The scratch is a grant, charged before it exists to the department that drills are charged to. Whatever becomes of the drill, it
-//! ends only once that grant is proven to be gone; until then the drill says what it waits for.
+//! ends only once that grant is proven to be gone; until then the drill says what it waits for. File trees are restored into a folder
+//! of the drill's own, which is gone before the grant is ended. A backup of several sources is tried part by part.
 
+mod folder;
 mod prepare;
 mod report;
 mod scratch;
@@ -10,15 +12,20 @@ mod scratch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
-use zhengyun_crds::recovery::{DrillPhase, RecoveryDrillStatus};
+use zhengyun_crds::grant::ZeroProof;
+use zhengyun_crds::recovery::{DrillPart, DrillPhase, RecoveryDrillStatus};
 use zhengyun_crds::{Reason, RecoveryDrill, ResourceGrant, marks};
-use zhengyun_domain::recovery::drill::{Event, Facts, Report, follow, lease, statement, step};
+use zhengyun_domain::recovery::drill::{
+    Event, Facts, Part, PartKind, Report, Scratch, at_work, follow, lease, parts_left, statement, step,
+};
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
+use self::prepare::Prepared;
 use self::scratch::Room;
 use super::Context;
 use super::recovery::order::Refusal;
@@ -79,6 +86,8 @@ async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDr
             let next = step(phase(drill), Event::Accepted).map_err(defect)?;
             let mut status = report::moved(drill, next, None, context.clock.now());
             // From here on a newer backup does not change what is tried.
+            let part = |part: Part| DrillPart { source: part.source, restored_at: None };
+            status.parts = prepared.copy.parts.into_iter().map(part).collect();
             status.backup = Some(prepared.copy.backup);
             status.manifest_root = Some(prepared.copy.root);
             written(api, drill, &status, Action::await_change()).await
@@ -101,7 +110,7 @@ async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &Recovery
             return moved(context, api, drill, event, Some(fault)).await;
         }
     };
-    match scratch::reserve(context, drill, &prepared.source, now).await? {
+    match room(context, drill, &prepared, now).await? {
         Room::Waits(message) => waits(context, api, drill, &message).await,
         Room::Missing(message) => {
             let reason = Reason::DrillSkipped.as_str().to_owned();
@@ -111,9 +120,28 @@ async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &Recovery
         Room::Taken(held) => {
             let next = step(phase(drill), Event::Reserved).map_err(defect)?;
             let mut status = report::moved(drill, next, None, now);
-            report::begun(&mut status, &held, now);
+            report::begun(&mut status, held.as_deref(), now);
+            status.folder = prepared.folder.as_deref().map(folder::shown);
             written(api, drill, &status, Action::requeue(LOOK)).await
         }
+    }
+}
+
+/// Takes room for everything that the backup holds: for file trees first, because looking takes none.
+async fn room(
+    context: &Context,
+    drill: &RecoveryDrill,
+    prepared: &Prepared,
+    now: Timestamp,
+) -> Result<Room, ReconcileError> {
+    if let (Some(folder), Some(bytes)) = (&prepared.folder, prepared.copy.file_bytes())
+        && let Some(message) = folder::no_room(folder, bytes, &drill.spec.site)?
+    {
+        return Ok(Room::Missing(message));
+    }
+    match &prepared.source {
+        Some(source) => scratch::reserve(context, drill, source, now).await,
+        None => Ok(Room::Taken(None)),
     }
 }
 
@@ -130,16 +158,29 @@ async fn under_way(
     cancel: bool,
 ) -> Outcome {
     let (at, now) = (phase(drill), context.clock.now());
-    let run = run_id(drill.uid().as_deref(), "drill")?;
-    let held = scratch::find(context, drill).await?;
-    let (seen, sighting) = (scratch::seen(held.as_ref()), recovery.observe(&run).await?);
     let status = drill.status.clone().unwrap_or_default();
+    let run = run_of(drill, at_work(&status))?;
+    let (held, sighting) = (scratch::find(context, drill).await?, recovery.observe(&run).await?);
+    let seen = if at.removes() {
+        if !sighting.runs()
+            && let Err(message) = folder::end(context, drill).await?
+        {
+            return waits(context, api, drill, &message).await;
+        }
+        scratch::seen(held.as_ref())
+    } else if held.is_none() && status.scratch.is_none() {
+        // Of file trees only: their folder is made with the process.
+        Scratch::Ready
+    } else {
+        scratch::seen(held.as_ref())
+    };
     let facts = Facts {
         cancel,
-        attempt: status.attempt,
+        attempt: status.attempt.saturating_sub(i32::try_from(at_work(&status)).unwrap_or_default()),
         held: status.started_at.as_ref().map_or(SignedDuration::ZERO, |begun| now.duration_since(begun.0)),
         lease: lease(objective(context, drill)),
         scratch: &seen,
+        left: parts_left(&status),
         sighting: &sighting,
     };
     let next = follow(at, &facts).map_err(defect)?;
@@ -148,8 +189,7 @@ async fn under_way(
         Sighting::Running { standing, .. } => report::progress(&mut after, standing, now),
         Sighting::Done(done) if matches!(at, DrillPhase::Restoring | DrillPhase::Comparing) => {
             if let Ok(done) = Report::read(done) {
-                let source = prepare::prepare(context, drill).map(|p| p.copy.source).unwrap_or_default();
-                report::compared(&mut after, &done, &source, now);
+                report::compared(&mut after, &done, next.equal, now);
             }
         }
         _ => {}
@@ -169,10 +209,26 @@ async fn under_way(
         Order::Wait | Order::Nothing => {}
     }
     if next.phase.is_terminal() {
-        after.zero_proof = held.and_then(|held| held.status?.zero_proof);
+        after.zero_proof = zero_proof(&status, held, now);
         return ended(context, api, drill, after).await;
     }
     written(api, drill, &after, Action::requeue(LOOK)).await
+}
+
+/// How it was shown that nothing is left: of the grant, and of the folder, which was looked at a moment ago.
+fn zero_proof(status: &RecoveryDrillStatus, held: Option<ResourceGrant>, now: Timestamp) -> Option<ZeroProof> {
+    let of_grant = held.and_then(|held| held.status?.zero_proof);
+    let Some(folder) = &status.folder else { return of_grant };
+    let mut proof = of_grant.unwrap_or_else(|| ZeroProof { at: Time(now), checks: Vec::new() });
+    proof.checks.truncate(63);
+    proof.checks.push(format!("folder {folder} for drills: not found"));
+    Some(proof)
+}
+
+/// The process of a part.
+fn run_of(drill: &RecoveryDrill, part: usize) -> Result<RunId, ReconcileError> {
+    let what = if part == 0 { "drill".to_owned() } else { format!("drill-{part}") };
+    run_id(drill.uid().as_deref(), &what)
 }
 
 /// The recovery time objective of the plan, as long as there is one.
@@ -212,12 +268,16 @@ async fn start(
         // The plan or the copy went away under the drill.
         Err(Refusal::Final(fault)) => return moved(context, api, drill, Event::Failed, Some(fault)).await,
     };
+    let at = drill.status.as_ref().map_or(0, at_work);
+    let Some(part) = prepared.copy.parts.get(at) else { return Err(defect(format!("the backup has no part {at}"))) };
     let place = held.and_then(|held| reach::ground(context, &held.namespace()?, &held.name_any()));
-    let Some(ground) = place else { return waits(context, api, drill, "the scratch is not in service yet").await };
-    if let Err(message) = reach::open(context, &ground, Access::Write).await {
+    let place = place.filter(|_| matches!(part.kind, PartKind::Namespace { .. }));
+    if let Some(ground) = &place
+        && let Err(message) = reach::open(context, ground, Access::Write).await
+    {
         return waits(context, api, drill, &message).await;
     }
-    let task = match prepare::task(context, recovery, &prepared, &ground).await? {
+    let task = match prepare::task(context, recovery, &prepared, part, place.as_ref()).await? {
         Ok(task) => task,
         Err(message) => return waits(context, api, drill, &message).await,
     };
@@ -268,7 +328,10 @@ async fn rest(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill
         return Ok(Action::await_change());
     }
     if let Some(recovery) = recovery::of(context) {
-        recovery.remove(&run_id(drill.uid().as_deref(), "drill")?).await?;
+        let begun = drill.status.as_ref().map_or(0, at_work);
+        for part in 0..=begun {
+            recovery.remove(&run_of(drill, part)?).await?;
+        }
     }
     remove_finalizer(api, drill, marks::FINALIZER_RUN).await?;
     Ok(Action::await_change())

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zhengyun_crds::ledger::Ledger;
 
 use super::Context;
+use crate::ledger::SiteLedger;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::watches::{Kind, Watched};
 
@@ -54,12 +55,20 @@ where
             continue;
         };
         let there = watched.get_in(&namespace, &name).is_some_and(|o| o.uid().as_ref() == Some(&uid));
-        let holding = context.ledger.all().into_iter().find(|site| !site.booked(&uid).is_zero());
-        let (false, Some(site)) = (there, holding) else { continue };
+        // A plan holds something at each of its stores' sites.
+        let holding: Vec<SiteLedger> =
+            context.ledger.all().into_iter().filter(|site| !site.booked(&uid).is_zero()).collect();
+        if there || holding.is_empty() {
+            continue;
+        }
         // The cache says that it is gone; only the API server may say so for the books.
         match context.namespaced::<K>(&namespace).get_opt(&name).await {
             Ok(found) if found.as_ref().and_then(ResourceExt::uid).as_ref() == Some(&uid) => {}
-            Ok(_) => site.quarantine(&uid).await,
+            Ok(_) => {
+                for site in holding {
+                    site.quarantine(&uid).await;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, name, "cannot tell whether a charged object vanished; the next start of the operator will");
             }

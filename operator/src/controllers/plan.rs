@@ -1,5 +1,6 @@
 //! Recovery plans: runs are started when they are due, and what backups and drills prove is told.
 
+mod leaving;
 mod retention;
 mod triggers;
 
@@ -12,18 +13,19 @@ use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
+use zhengyun_crds::ledger::ObjectCharge;
 use zhengyun_crds::recovery::{RecoveryPlan, RecoveryPlanStatus, SystemBackup};
-use zhengyun_crds::{ConditionType, Reason};
+use zhengyun_crds::{ConditionType, Reason, marks};
 use zhengyun_domain::condition::{ConditionSet, cut};
 use zhengyun_domain::recovery::backup::{Observed, plan as outlook};
 use zhengyun_domain::recovery::level::built_in;
 use zhengyun_domain::recovery::place::Place;
 use zhengyun_domain::recovery::plan::{Decision, Facts, decide};
 
-use super::recovery::{self, keys, reach};
+use super::recovery::{self, charge, keys, reach};
 use super::{Context, department_of};
 use crate::runtime::controller::{Outcome, ReconcileError};
-use crate::runtime::hub::{is_conflict, replace_status};
+use crate::runtime::hub::{add_finalizer, has_finalizer, is_conflict, replace_status};
 use crate::runtime::watches::Kind;
 use crate::runtime::written;
 
@@ -35,10 +37,19 @@ pub use triggers::triggers;
 /// When the hub does not answer, or the plan changed meanwhile.
 pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outcome {
     let api: Api<RecoveryPlan> = context.namespaced(&cached.namespace().unwrap_or_default());
+    if !has_finalizer(cached.as_ref(), marks::FINALIZER_CHARGE) {
+        // Nothing was ever charged to it.
+        if cached.metadata.deletion_timestamp.is_none() {
+            add_finalizer(&api, cached.as_ref(), marks::FINALIZER_CHARGE).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    // What stands is charged before anything is said of it.
+    let uncharged = charge::settle(&context, &cached).await?;
     // Read anew: what is due depends on what was started, and a late watch would start it again.
     let Some(plan) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     if plan.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return leaving::leave(&context, &api, &plan).await;
     }
     let decision = match recovery::of(&context) {
         Some(_) => observe(&context, &plan).await?,
@@ -53,6 +64,10 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outc
         None => (retention::Standing::default(), None),
     };
     let decision = retained(&context, &plan, decision, &kept.complaints);
+    let decision = match uncharged {
+        Some((reason, message)) => overlaid(&context, &plan, decision, reason, message),
+        None => decision,
+    };
     let started = started(&context, &plan, &decision).await;
     let decision = match &started {
         Ok(()) => decision,
@@ -69,6 +84,11 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<RecoveryPlan>) -> Outc
     }
     let again = Duration::try_from(decision.again).unwrap_or_default();
     Ok(Action::requeue(kept.again.map_or(again, |sooner| sooner.min(again))))
+}
+
+/// What a plan is charged: what else it says matters to no quota.
+pub fn charges(plan: &RecoveryPlan) -> Vec<ObjectCharge> {
+    plan.status.as_ref().map(|status| status.charges.clone()).unwrap_or_default()
 }
 
 /// Backups of a plan; those of an older plan of the same name are others.
@@ -157,20 +177,33 @@ where
     }
 }
 
-/// What a plan says whose run the hub refused: it counts as not started, and is tried again.
-fn not_started(context: &Context, plan: &RecoveryPlan, mut decision: Decision, why: &str) -> Decision {
-    let before = plan.status.clone().unwrap_or_default();
-    let names =
-        [decision.start.as_ref().map(ResourceExt::name_any), decision.drill.as_ref().map(ResourceExt::name_any)];
-    let name = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let mut set = ConditionSet::new(&before.conditions, plan.metadata.generation, context.clock.now());
-    let message = format!("{name} was due and could not be created: {why}; it is tried again");
-    set.stalled(Reason::RunFailed, cut(message, 2_000));
+/// What a plan says for which something has to be done first.
+fn overlaid(
+    context: &Context,
+    plan: &RecoveryPlan,
+    mut decision: Decision,
+    reason: Reason,
+    message: String,
+) -> Decision {
+    let before = plan.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+    let mut set = ConditionSet::new(&before, plan.metadata.generation, context.clock.now());
+    set.stalled(reason, cut(message, 2_000));
     let told = set.finish();
     let conditions = &mut decision.status.conditions;
     conditions.retain(|kept| told.iter().all(|new| new.type_ != kept.type_));
     conditions.extend(told);
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    decision
+}
+
+/// What a plan says whose run the hub refused: it counts as not started, and is tried again.
+fn not_started(context: &Context, plan: &RecoveryPlan, decision: Decision, why: &str) -> Decision {
+    let before = plan.status.clone().unwrap_or_default();
+    let names =
+        [decision.start.as_ref().map(ResourceExt::name_any), decision.drill.as_ref().map(ResourceExt::name_any)];
+    let name = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let message = format!("{name} was due and could not be created: {why}; it is tried again");
+    let mut decision = overlaid(context, plan, decision, Reason::RunFailed, message);
     decision.status.last_due = before.last_due;
     decision.status.last_drill_due = before.last_drill_due;
     for copy in &mut decision.status.copies {

@@ -1,5 +1,6 @@
 //! What the controllers of disaster recovery share: where runs are carried out, keys, the way into a site.
 
+pub mod charge;
 pub mod database;
 pub mod folders;
 pub mod home;

@@ -30,7 +30,7 @@ pub struct Request {
 /// When the hub does not answer, the site has no ledger, or the digest to accept is not that of the books.
 pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -> Result<bool> {
     let api: Api<Ledger> = Api::all(hub.calls.clone());
-    let records = list_records(&hub.calls).await.context("list requests and grants")?;
+    let records = list_records(&hub.calls).await.context("list requests, grants and recovery plans")?;
     let ledgers = api.list(&kube::api::ListParams::default()).await.context("list ledgers")?;
     let mut all_agree = true;
     let by = if request.accept.is_some() { whoami(hub).await? } else { String::new() };
@@ -51,7 +51,7 @@ pub async fn run(hub: &Hub, request: &Request, print: &mut dyn std::io::Write) -
         all_agree &= agrees || request.accept.is_some();
         writeln!(
             print,
-            "site {site}: {}; ledger {}; requests and grants reserved {}, granted {}; sequence {}, epoch {}, digest {digest}",
+            "site {site}: {}; ledger {}; requests, grants and recovery plans reserved {}, granted {}; sequence {}, epoch {}, digest {digest}",
             if agrees { "balanced" } else { "NOT balanced" },
             recorded.map_or_else(
                 |error| format!("unreadable ({error})"),

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use zhengyun_crds::ledger::{ChargedObject, Held, Ledger, LedgerSpec};
 use zhengyun_crds::quota::DepartmentQuota;
 use zhengyun_crds::site::Site;
-use zhengyun_crds::{Reason, ResourceGrant, ResourceRequest, marks};
+use zhengyun_crds::{Reason, RecoveryPlan, ResourceGrant, ResourceRequest, marks};
 use zhengyun_domain::ledger::{Books, ObjectRecord, audit_digest, recover};
 use zhengyun_domain::quota::{FieldError, adopted_book};
 use zhengyun_domain::seeded::{self, Bug};
@@ -50,7 +50,7 @@ pub enum OpenError {
     TakenOver(String),
 }
 
-/// Every request and grant with what it says it is charged, by lists that go to the quorum.
+/// Every request, grant and recovery plan with what it says it is charged, by lists that go to the quorum.
 ///
 /// # Errors
 /// When the hub does not answer.
@@ -65,6 +65,13 @@ pub async fn list_records(client: &Client) -> kube::Result<Vec<ObjectRecord>> {
     for grant in pages(&grants).await? {
         let charge = grant.status.as_ref().and_then(|s| s.charge.clone());
         records.push(record("ResourceGrant", &grant, charge));
+    }
+    let plans: Api<RecoveryPlan> = Api::all(client.clone());
+    for plan in pages(&plans).await? {
+        // One for each site; one that holds nothing is there all the same, or what the journal says of it would count as orphaned.
+        let charges = plan.status.as_ref().map(|s| s.charges.clone()).unwrap_or_default();
+        records.push(record("RecoveryPlan", &plan, None));
+        records.extend(charges.into_iter().map(|charge| record("RecoveryPlan", &plan, Some(charge))));
     }
     Ok(records)
 }
@@ -179,7 +186,7 @@ fn missing(site: &str, books: &Books, sequence: i64) -> Held {
     Held {
         reason: Reason::LedgerMissing.as_str().to_owned(),
         message: format!(
-            "the Ledger of site {site} was missing although requests or grants hold charges there; run `zhengyun-operator audit-ledger --site {site}`, then accept with --accept and a reason"
+            "the Ledger of site {site} was missing although requests, grants or recovery plans hold charges there; run `zhengyun-operator audit-ledger --site {site}`, then accept with --accept and a reason"
         ),
         digest: audit_digest(books, sequence),
     }

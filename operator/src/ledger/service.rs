@@ -53,9 +53,9 @@ impl SiteLedger {
         result
     }
 
-    /// What the writer would answer to a change now, if it would refuse it. A refusal commits nothing, so it needs no turn.
-    pub fn would_refuse(&self, change: &Change) -> Option<Refusal> {
-        let refusal = self.books().check(std::slice::from_ref(change)).err()?;
+    /// What the writer would answer to changes now, if it would refuse them. A refusal commits nothing, so it needs no turn.
+    pub fn would_refuse(&self, changes: &[Change]) -> Option<Refusal> {
+        let refusal = self.books().check(changes).err()?;
         self.metrics.refused(&self.site, refusal.reason().as_str());
         Some(refusal)
     }

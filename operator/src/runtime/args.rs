@@ -74,6 +74,10 @@ pub struct RecoveryArgs {
     /// The same for a folder that restores may also write to; may be given several times.
     #[arg(long, env = "ZHENGYUN_WRITABLE_FILE_ROOTS", value_name = "NAME=PATH", value_delimiter = ':')]
     pub writable_file_root: Vec<NamedFolder>,
+    /// Folder of this machine for drills of file trees at a site, by the site's name; may be given several times. What a drill restores there
+    /// is removed when it ends.
+    #[arg(long, env = "ZHENGYUN_DRILL_FOLDERS", value_name = "SITE=PATH", value_delimiter = ':')]
+    pub drill_folder: Vec<NamedFolder>,
     /// For laboratories: databases that are backed up may be on this machine, and without TLS.
     #[arg(long, env = "ZHENGYUN_LAB_LOCAL_DATABASES")]
     pub lab_local_databases: bool,
@@ -130,7 +134,7 @@ pub enum Command {
         /// Folder of the run.
         folder: PathBuf,
     },
-    /// Recompute the books of every site from requests and grants and compare them with the ledgers.
+    /// Recompute the books of every site from requests, grants and recovery plans and compare them with the ledgers.
     ///
     /// Needs to read requests, grants and ledgers; with --accept also to update ledgers. Exits 1 when they differ.
     AuditLedger {

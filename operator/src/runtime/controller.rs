@@ -152,7 +152,7 @@ pub async fn run<K, F, Fut>(
             }
             let name = key(object.as_ref());
             let started = Instant::now();
-            let outcome = written.during(reconcile(object)).await;
+            let outcome = written.during(format!("{kind} {name}"), reconcile(object)).await;
             metrics
                 .reconcile_seconds
                 .get_or_create(&KindLabel { kind: kind.clone() })

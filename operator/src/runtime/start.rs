@@ -161,6 +161,7 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
         identity: identity.clone(),
         clock,
         placement: tokio::sync::Mutex::new(()),
+        charging: tokio::sync::Mutex::new(()),
         hub,
     });
     if seeded::is(Bug::SubscribedLate) {
@@ -176,6 +177,11 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
         tokio::spawn(controllers::ledger::watch_vanishing(
             Arc::clone(&context),
             context.watches.grants.clone(),
+            stop.clone(),
+        )),
+        tokio::spawn(controllers::ledger::watch_vanishing(
+            Arc::clone(&context),
+            context.watches.plans.clone(),
             stop.clone(),
         )),
     ];
@@ -282,7 +288,7 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
     let (of_policies, of_admission, of_bindings) =
         (open_requests(context), open_requests(context), open_requests(context));
     let (by_departments, by_sites, by_quotas) = (Arc::clone(context), Arc::clone(context), Arc::clone(context));
-    let (by_requests, by_grants) = (quotas_above(context), quotas_above(context));
+    let (by_requests, by_grants, by_plans) = (quotas_above(context), quotas_above(context), quotas_above(context));
     let (for_departments, for_items) = (Arc::clone(context), Arc::clone(context));
     let for_approvals = Arc::clone(context);
     let (for_systems, for_sites) = (Arc::clone(context), Arc::clone(context));
@@ -299,7 +305,8 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
                 controllers::quota::relatives(&by_quotas, &changed.name_any())
             })
             .on(&w.requests, move |request| by_requests(request.namespace()))
-            .on(&w.grants, move |grant| by_grants(grant.namespace())),
+            .on(&w.grants, move |grant| by_grants(grant.namespace()))
+            .on_facts(&w.plans, controllers::plan::charges, move |plan| by_plans(plan.namespace())),
         sites: Triggers::own(&w.sites)
             .on(&w.grants, |grant| [ObjectRef::new(&grant.spec.site)])
             .on(&w.ledgers, |ledger| [ObjectRef::new(&ledger.spec.site)]),

@@ -16,16 +16,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Above so many, what nobody waits for any more is forgotten: objects whose last write ended them.
 const MANY: usize = 1024;
 
+/// One look at an object.
+#[derive(Debug)]
+struct Look {
+    /// Kind and name of the object.
+    of: String,
+    /// UIDs and resourceVersions of the answers to its writes.
+    noted: RefCell<Vec<(String, u64)>>,
+}
+
 tokio::task_local! {
-    /// UIDs and resourceVersions of the answers to the writes of one look.
-    static NOTED: RefCell<Vec<(String, u64)>>;
+    static LOOK: Look;
+}
+
+/// Kind and name of the object that is being looked at; none outside a look.
+pub fn looked_at() -> Option<String> {
+    LOOK.try_with(|look| look.of.clone()).ok()
 }
 
 /// Notes the answer to a write.
 pub fn note<K: Resource>(answer: &K) {
     if let Some(write) = version(answer) {
         // Outside a look nobody waits for it.
-        let _ = NOTED.try_with(|noted| noted.borrow_mut().push(write));
+        let _ = LOOK.try_with(|look| look.noted.borrow_mut().push(write));
     }
 }
 
@@ -42,15 +55,14 @@ pub struct Written {
 }
 
 impl Written {
-    /// Runs a look and keeps what it wrote.
-    pub async fn during<T>(&self, look: impl Future<Output = T>) -> T {
-        NOTED
-            .scope(RefCell::default(), async {
-                let outcome = look.await;
-                self.keep(NOTED.with(RefCell::take));
-                outcome
-            })
-            .await
+    /// Runs a look at an object, given by kind and name, and keeps what it wrote.
+    pub async fn during<T>(&self, of: String, look: impl Future<Output = T>) -> T {
+        let whole = async {
+            let outcome = look.await;
+            self.keep(LOOK.with(|look| look.noted.take()));
+            outcome
+        };
+        LOOK.scope(Look { of, noted: RefCell::default() }, whole).await
     }
 
     fn keep(&self, noted: Vec<(String, u64)>) {
@@ -91,7 +103,7 @@ mod tests {
 
     use k8s_openapi::api::core::v1::ConfigMap;
 
-    use super::{PATIENCE, Written, note};
+    use super::{PATIENCE, Written, looked_at, note};
 
     fn map(uid: &str, version: &str) -> ConfigMap {
         let mut map = ConfigMap::default();
@@ -105,12 +117,13 @@ mod tests {
         let written = Written::default();
         note(&map("a", "7"));
         assert_eq!(written.is_before(&map("a", "1")), None, "outside a look nothing is kept");
-        written
-            .during(async {
-                note(&map("a", "9"));
-                note(&map("a", "10"));
-            })
-            .await;
+        let look = async {
+            assert_eq!(looked_at().as_deref(), Some("ConfigMap a"));
+            note(&map("a", "9"));
+            note(&map("a", "10"));
+        };
+        written.during("ConfigMap a".to_owned(), look).await;
+        assert_eq!(looked_at(), None);
         assert_eq!(written.is_before(&map("a", "9")), Some(PATIENCE), "9 is less than 10");
         assert_eq!(written.is_before(&map("b", "9")), None);
         assert_eq!(written.is_before(&map("a", "11")), None);
@@ -120,15 +133,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_look_that_ends_late_does_not_hide_what_was_written_after_its_own_writes() {
         let written = Written::default();
-        written.during(async { note(&map("a", "9")) }).await;
-        written.during(async { note(&map("a", "8")) }).await;
+        written.during("ConfigMap a".to_owned(), async { note(&map("a", "9")) }).await;
+        written.during("ConfigMap a".to_owned(), async { note(&map("a", "8")) }).await;
         assert_eq!(written.is_before(&map("a", "8")), Some(PATIENCE));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_late_watch_is_not_waited_for_without_end() {
         let written = Written::default();
-        written.during(async { note(&map("a", "9")) }).await;
+        written.during("ConfigMap a".to_owned(), async { note(&map("a", "9")) }).await;
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(written.is_before(&map("a", "8")), Some(Duration::from_secs(6)));
         tokio::time::advance(Duration::from_secs(6)).await;

@@ -53,6 +53,19 @@ pub struct DatabaseArgs {
     /// Folder with pg_dump and pg_restore; those on the PATH unless given.
     #[arg(long, env = "ZHENGYUN_POSTGRES_BIN", value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
+    /// How long a dump may bring nothing before it is given up: its server lives and does not answer. 1800 unless given.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub longest_silence: Option<u64>,
+}
+
+/// How long a dump may bring nothing, unless said otherwise: longer than a large catalogue takes, or a table of which nothing is dumped.
+const LONGEST_SILENCE: u64 = 1800;
+
+impl DatabaseArgs {
+    /// How long a dump may bring nothing.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.longest_silence.unwrap_or(LONGEST_SILENCE))
+    }
 }
 
 /// Where a database goes.

@@ -228,8 +228,9 @@ pub trait Engine {
     /// Works out what no snapshot needs any more, and stores the rest of what lay in the same packs anew. No index file is written
     /// and nothing is deleted: that is for the caller, once it is signed which index files are in force.
     ///
-    /// A pack that is not needed is marked, and deleted by a later call once it was marked for so long.
-    fn prune(&mut self, keep_deleted: Duration) -> Result<Pruning>;
+    /// A pack that is not needed is marked, and deleted by a later call once it was marked for so long. Without `repack` nothing is
+    /// stored anew.
+    fn prune(&mut self, keep_deleted: Duration, repack: bool) -> Result<Pruning>;
 
     /// Copies a snapshot from another repository, without its label's batches; what is there already is not copied again.
     fn replicate(&mut self, from: &Self, snapshot: &Snapshot) -> Result<Snapshot>

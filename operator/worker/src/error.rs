@@ -62,6 +62,18 @@ pub enum WorkerError {
         /// The innermost cause.
         cause: String,
     },
+    /// The run would make the repository larger than it may be. What was stored before stays good.
+    #[error(
+        "--repository-limit: the repository may hold {limit} bytes and has room for {left}, {asked} more were to be written; the run stops and the backups before it stay; raise spec.ceiling of the plan, or keep fewer backups"
+    )]
+    QuotaExceeded {
+        /// Bytes that it may hold.
+        limit: u64,
+        /// What of it is left.
+        left: u64,
+        /// What was to be written next.
+        asked: u64,
+    },
     /// The store answers and refuses; it will refuse again until somebody mends it.
     #[error("store {store}, {action}: {problem}; {fix}")]
     StoreRefused {
@@ -239,6 +251,7 @@ impl WorkerError {
             Self::RepositoryExists { .. } => "RepositoryExists",
             Self::Store { .. } => "StoreUnreachable",
             Self::StoreFull { .. } => "StoreFull",
+            Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::StoreRefused { reason, .. } | Self::Database { reason, .. } => reason,
             Self::Busy { .. } => "RepositoryBusy",
             Self::LeaseLost { .. } => "LeaseLost",

@@ -6,6 +6,7 @@
 pub mod lease;
 pub mod open;
 mod refusal;
+pub mod room;
 pub mod upload;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ use object_store::path::Path;
 use object_store::{Error as ObjectError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Handle;
 
+use self::room::Room;
 use crate::error::{Result, WorkerError};
 
 /// How long one request may take, with the store's own repeats in it.
@@ -43,6 +45,8 @@ pub struct Store {
     /// The directory, if it is one on this machine.
     directory: Option<PathBuf>,
     runtime: Handle,
+    /// What may still be written; shared by every clone.
+    room: Room,
     /// Tests only: the process ends abruptly at its n-th write.
     crash: Option<Arc<AtomicU64>>,
 }
@@ -111,6 +115,7 @@ impl Store {
 
     /// Writes an object as a whole from its pieces.
     pub(crate) async fn put_async(&self, name: &str, content: Vec<Bytes>, how: Put) -> Result<bool> {
+        self.room.take(name, content.iter().map(|piece| piece.len() as u64).sum())?;
         let path = self.path(name);
         let payload = PutPayload::from_iter(content);
         let mode = match how {

@@ -11,6 +11,7 @@ mod recovery;
 mod restored;
 mod sites;
 mod state;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ const RULES: &[(&str, Rule)] = &[
     ("I1", books::no_oversell),
     ("I1", books::totals_are_sums),
     ("I1", books::counts_only_rise),
+    ("I1", stored::what_stands_is_charged),
+    ("I1", stored::runs_hold_their_ceiling),
     ("I2", chain::one_grant),
     ("I3", chain::approved),
     ("I3", chain::reserved_as_reviewed),

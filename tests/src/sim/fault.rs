@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use kube::client::Body;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use answers::{refusal, truncated};
 pub use life::{Life, Role};
@@ -51,8 +52,8 @@ pub struct Counts {
     pub watches: u64,
     /// Which of the calls are writes.
     pub writing: BTreeSet<u64>,
-    /// How often the same was sent.
-    alike: BTreeMap<String, u64>,
+    /// How often the same was sent, and when last.
+    alike: BTreeMap<String, (u64, Instant)>,
 }
 
 /// The faults of one run.

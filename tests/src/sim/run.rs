@@ -181,7 +181,7 @@ fn is_compared(key: &Key) -> bool {
 
 /// Takes out what may differ between two runs that came to the same end: revisions, times, epochs, sequences, holders, attempts.
 fn mask(value: &mut Value) {
-    const DIFFERS: [&str; 32] = [
+    const DIFFERS: [&str; 33] = [
         "resourceVersion",
         "generation",
         "observedGeneration",
@@ -214,6 +214,7 @@ fn mask(value: &mut Value) {
         "counter",
         "head",
         "knownHead",
+        "measured",
         "statement",
         "signature",
     ];

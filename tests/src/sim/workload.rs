@@ -103,6 +103,10 @@ workloads! {
     "held" AsTold "a backup is put on hold as it is to be dropped" recovery::backups::held;
     "rotten" Standing "what was stored of a backup rots before it is read back" recovery::backups::rotten;
     "store-away" AsTold "a bucket is away while backups are due, and comes back" recovery::backups::store_away;
+    "no-room" Standing "a quota is too small for the ceiling of a plan, and raised" recovery::charges::no_room;
+    "settled" Standing "backups are made and dropped, and what is charged is what stands" recovery::charges::settled;
+    "too-much" Standing "a backup would pass the ceiling of its plan, which is raised" recovery::charges::too_much;
+    "plan-gone" Standing "a plan is deleted whose backups stand, and another one takes them over" recovery::charges::plan_gone;
     "restore" Standing "a namespace is emptied and restored to its grant" recovery::restores::same_grant;
     "elsewhere" Standing "a backup is restored to another grant at another site" recovery::restores::elsewhere;
     "trespass" Standing "a restore names a grant of another department" recovery::restores::trespass;

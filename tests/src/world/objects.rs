@@ -79,7 +79,7 @@ pub fn sites() -> Result<Vec<DynamicObject>> {
                     "failureDomains": { "building": format!("{name}-a"), "power": format!("{name}-grid"), "carrier": "invented" },
                     "architectures": ["amd64", "arm64"], "protectionLevel": 3,
                     "zones": ["GovernmentExtranet", "Internet"],
-                    "capacity": { "cpu": cpu, "memory": "4Ti", "storage.block": "100Ti", "storage.object": "500Ti" },
+                    "capacity": { "cpu": cpu, "memory": "4Ti", "storage.block": "100Ti", "storage.object": "500Ti", "storage.backup": "100Ti" },
                     "delivery": { "direct": { "secretName": format!("site-{name}") } }
                 }
             }))
@@ -89,7 +89,7 @@ pub fn sites() -> Result<Vec<DynamicObject>> {
 
 /// Quotas at three levels: region, league, department.
 pub fn quotas() -> Result<Vec<DynamicObject>> {
-    let line = |site: &str, cpu: &str, memory: &str, block: &str, bucket: &str| json!({ "site": site, "hard": { "cpu": cpu, "memory": memory, "storage.block": block, "storage.object": bucket } });
+    let line = |site: &str, cpu: &str, memory: &str, block: &str, bucket: &str| json!({ "site": site, "hard": { "cpu": cpu, "memory": memory, "storage.block": block, "storage.object": bucket, "storage.backup": block } });
     let quota = |name: &str, unlisted: &str, limits: Vec<Value>| {
         object(json!({
             "apiVersion": API, "kind": "DepartmentQuota", "metadata": { "name": name },

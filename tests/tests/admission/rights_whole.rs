@@ -41,7 +41,7 @@ const OPERATORS: &str =
     create,delete zhengyun.io/systembackups
     create zhengyun.io/recoverydrills
     patch zhengyun.io/departments,departmentquotas,sites,resourcerequests
-    patch zhengyun.io/systembackups,systemrestores,recoverydrills
+    patch zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills
     create,patch /secrets
     create,patch /namespaces
     create,patch,delete rbac.authorization.k8s.io/rolebindings

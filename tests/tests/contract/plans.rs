@@ -1,17 +1,22 @@
 //! Recovery plans that people write: who may, what is refused with its place, what was seen, what is tried, what is read at once, and
 //! what a deleted one leaves.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use kube::{Api, ResourceExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use zhengyun_crds::RecoveryPlan;
+use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::Town;
 
 use crate::call::{Answer, Call, Contract};
 use crate::recovery::{PLAN, STORE};
 use crate::setting::{CLERK, DEPARTMENT, HEAD, Setting};
 
+/// How long something may take that takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A plan of this module alone.
 const NAME: &str = "contract-plan-own";
 /// Writes in a row, each read back without waiting.
@@ -211,7 +216,17 @@ async fn what_was_seen_counts(contract: &Contract, setting: &Setting) -> Result<
     tried.is(200).check(tried.body["deleted"] == json!(false), "must only be tried");
     let gone = remove.clone().seen(&tag).send().await?;
     gone.is(200).check(gone.body["deleted"] == json!(true) && gone.body["uid"] == created.body["uid"], "must be gone");
-    remove.send().await?.is_problem(404, "not-found");
+    gone_from(contract, NAME).await
+}
+
+/// A plan that nothing is charged to goes as soon as the operator has looked.
+async fn gone_from(contract: &Contract, name: &str) -> Result<()> {
+    settled(&format!("{name} is gone"), PATIENCE, || async {
+        let read = contract.call("getRecoveryPlan", &[DEPARTMENT, name]).by(CLERK).send().await?;
+        Ok(if read.status == 404 { Ok(read) } else { Err(read.to_string()) })
+    })
+    .await?
+    .is_problem(404, "not-found");
     Ok(())
 }
 
@@ -230,7 +245,7 @@ async fn own_writes_are_read_at_once(contract: &Contract, setting: &Setting) -> 
         reads(contract, &name, paused.is(200)).await?;
         let remove = contract.call("deleteRecoveryPlan", &[DEPARTMENT, &name]).by(CLERK).seen(paused.tag());
         remove.send().await?.is(200);
-        contract.call("getRecoveryPlan", &[DEPARTMENT, &name]).by(CLERK).send().await?.is_problem(404, "not-found");
+        gone_from(contract, &name).await?;
         let list = list(contract).await?;
         list.check(listed(&list, &name).is_none(), &format!("must not show {name} any more"));
     }

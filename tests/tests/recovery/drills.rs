@@ -228,11 +228,16 @@ impl Ground {
     }
 
     async fn ask_drill(&self, name: &str) -> Result<()> {
+        self.ask_drill_of("e-invoice", SITE, name).await
+    }
+
+    /// A drill of any plan, at any site.
+    pub(crate) async fn ask_drill_of(&self, plan: &str, site: &str, name: &str) -> Result<()> {
         let body: RecoveryDrill = serde_json::from_value(json!({
             "apiVersion": "zhengyun.io/v1alpha1", "kind": "RecoveryDrill",
             "metadata": { "name": name, "namespace": NAMESPACE },
             "spec": {
-                "plan": "e-invoice", "planUID": self.plan_uid().await?, "store": STORE, "site": SITE,
+                "plan": plan, "planUID": self.uid_of_plan(plan).await?, "store": STORE, "site": site,
                 "trigger": "Manual", "requestedBy": CLERK
             }
         }))?;
@@ -257,7 +262,7 @@ impl Ground {
         .await
     }
 
-    async fn drill_ends(&self, name: &str, wanted: DrillPhase) -> Result<RecoveryDrillStatus> {
+    pub(crate) async fn drill_ends(&self, name: &str, wanted: DrillPhase) -> Result<RecoveryDrillStatus> {
         let api = self.drills()?;
         let status = settled(&format!("drill {name} ends"), PATIENCE, || async {
             let status = api.get(name).await?.status.unwrap_or_default();
@@ -300,7 +305,7 @@ impl Ground {
     }
 
     /// No namespace of a drill stands at the site, no grant of one is left in use, and nothing is charged to them.
-    async fn nothing_is_left(&self) -> Result<()> {
+    pub(crate) async fn nothing_is_left(&self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.town.site_admin(SITE)?);
         let of_drills = ListParams::default().labels("zhengyun.io/department=drill");
         let left: Vec<String> = namespaces.list(&of_drills).await?.iter().map(ResourceExt::name_any).collect();
@@ -314,7 +319,7 @@ impl Ground {
     }
 
     /// The record says what the status says, and the key that signs the repositories signed it.
-    async fn is_signed(&self, status: &RecoveryDrillStatus) -> Result<()> {
+    pub(crate) async fn is_signed(&self, status: &RecoveryDrillStatus) -> Result<()> {
         let DrillRecord { statement, digest: named, algorithm: _, key, signature } =
             status.record.clone().context("a drill that ended has a record")?;
         let secrets: Api<Secret> = Api::namespaced(self.town.admin()?, "zhengyun-system");

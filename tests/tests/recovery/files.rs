@@ -12,7 +12,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zhengyun_crds::recovery::{BackupPhase, Consistency, RestorePhase, SystemRestoreStatus};
+use zhengyun_crds::grant::ZeroProof;
+use zhengyun_crds::recovery::{
+    BackupPhase, Consistency, DrillPhase, RecoveryDrillStatus, RestorePhase, SystemRestoreStatus,
+};
 use zhengyun_crds::{RecoveryPlan, Site};
 use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::said;
@@ -44,7 +47,8 @@ pub(crate) async fn protected(ground: &Ground) -> Result<()> {
     stage.ways_out_are_refused().await?;
     stage.comes_back_in_another_folder().await?;
     stage.ways_out_of_a_restore_are_refused().await?;
-    stage.comes_back_where_it_was().await
+    stage.comes_back_where_it_was().await?;
+    stage.is_tried_in_drills().await
 }
 
 struct Stage<'a> {
@@ -220,6 +224,52 @@ impl Stage<'_> {
         let done = self.restore("tree-home", "trees-again", Some(&digest), "Fail", None).await?;
         ensure!(done.phase == Some(RestorePhase::Completed), "{:?} {:?}", done.failure, done.failures);
         same(&tree(&place)?, &before)
+    }
+
+    /// Alone, and beside a namespace; where nobody named a folder it is not tried. Nothing is left.
+    async fn is_tried_in_drills(&self) -> Result<()> {
+        let files = i64::try_from(tree(&self.returns().join("new"))?.len())?;
+        // The root of a tree is no item of it.
+        let files = files - 1;
+        let alone = self.drill("tree-drill", "ulanqab", DrillPhase::Passed).await?;
+        let coverage = alone.coverage.clone().context("what passed was compared")?;
+        ensure!(coverage.objects_compared == files && coverage.objects_total == files, "{coverage:?} of {files}");
+        ensure!(coverage.bytes_total > 100_000 && coverage.bytes_compared == coverage.bytes_total, "{coverage:?}");
+        ensure!(alone.measured_rto.is_some() && alone.scratch.is_none() && alone.folder.is_some(), "{alone:?}");
+        let unnamed = self.drill("tree-drill-nowhere", "hohhot", DrillPhase::Failed).await?;
+        let told = unnamed.failure.clone().unwrap_or_default();
+        ensure!(told.reason == "ActionNotAvailable" && told.message.contains("--drill-folder hohhot=PATH"), "{told:?}");
+
+        let api: Api<RecoveryPlan> = Api::namespaced(self.ground.town.client_of(CLERK)?, NAMESPACE);
+        let both = json!([source("returns", "new")[0],
+            { "name": "space", "origin": { "namespace": { "grant": self.ground.home_grant() } } }]);
+        api.patch(PLAN, &PatchParams::default(), &Patch::Merge(&json!({ "spec": { "sources": both } }))).await?;
+        self.ground.ask_backup_of(PLAN, "tree-and-space").await?;
+        self.ground.backup_ends("tree-and-space", BackupPhase::Completed).await?;
+        let whole = self.drill("tree-and-space-drill", "ulanqab", DrillPhase::Passed).await?;
+        let parts: Vec<(&str, bool)> =
+            whole.parts.iter().map(|part| (part.source.as_str(), part.restored_at.is_some())).collect();
+        ensure!(parts == [("space", true), ("scans", true)], "{parts:?}");
+        let coverage = whole.coverage.clone().context("what passed was compared")?;
+        ensure!(coverage.objects_total > files && coverage.objects_delivered > 0, "{coverage:?}");
+        ensure!(coverage.objects_compared == coverage.objects_total, "{coverage:?}");
+        ensure!(whole.scratch.is_some() && whole.attempt == 2, "a process for each part: {whole:?}");
+        let proof = whole.zero_proof.clone().context("zero was proven")?;
+        ensure!(proof.checks.iter().any(|check| check.starts_with("Namespace zy-drill-")), "{proof:?}");
+        self.ground.nothing_is_left().await
+    }
+
+    async fn drill(&self, name: &str, site: &str, wanted: DrillPhase) -> Result<RecoveryDrillStatus> {
+        self.ground.ask_drill_of(PLAN, site, name).await?;
+        let status = self.ground.drill_ends(name, wanted).await?;
+        if wanted == DrillPhase::Passed {
+            self.ground.is_signed(&status).await?;
+        }
+        let proven = |proof: &ZeroProof| proof.checks.iter().any(|check| check.contains("not found"));
+        ensure!(status.folder.is_none() || status.zero_proof.as_ref().is_some_and(proven), "{:?}", status.zero_proof);
+        let left: Vec<_> = fs::read_dir(self.ground.folder("drills"))?.collect();
+        ensure!(left.is_empty(), "{left:?} is left of drill {name}");
+        Ok(status)
     }
 
     async fn restore(

@@ -52,7 +52,7 @@ fn object(value: Value) -> Result<DynamicObject> {
 impl Ground {
     pub(crate) async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        for name in ["stores", "exports", "returns"] {
+        for name in ["stores", "exports", "returns", "drills"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
         let flags = vec!["--identity".to_owned(), "first".to_owned(), "--lease-seconds".to_owned(), "4".to_owned()];
@@ -116,8 +116,12 @@ impl Ground {
     }
 
     pub(crate) async fn plan_uid(&self) -> Result<String> {
+        self.uid_of_plan("e-invoice").await
+    }
+
+    pub(crate) async fn uid_of_plan(&self, plan: &str) -> Result<String> {
         let plans: Api<RecoveryPlan> = Api::namespaced(self.town.admin()?, NAMESPACE);
-        plans.get("e-invoice").await?.uid().context("a plan has a UID")
+        plans.get(plan).await?.uid().context("a plan has a UID")
     }
 
     fn root(&self) -> PathBuf {
@@ -139,7 +143,8 @@ impl Ground {
         self.operator().stop().await?;
         let folder = |name: &str| format!("{name}={}", self.folder(name).display());
         let (read, written) = (folder("exports"), folder("returns"));
-        let folders = ["--file-root", &read, "--writable-file-root", &written];
+        let drills = format!("ulanqab={}", self.folder("drills").display());
+        let folders = ["--file-root", &read, "--writable-file-root", &written, "--drill-folder", &drills];
         self.start_operator("third", &[more, &folders].concat())
     }
 

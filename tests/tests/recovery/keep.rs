@@ -71,6 +71,11 @@ pub(crate) async fn with_a_backup(ground: &Ground) -> Result<()> {
     // A plan that is deleted leaves everything. Nothing names the key then; written again under its name, it does.
     let plans: Api<RecoveryPlan> = Api::namespaced(ground.town.client_of(CLERK)?, NAMESPACE);
     plans.delete(PLAN, &DeleteParams::default()).await?;
+    settled("another plan is charged for what it had", PATIENCE, || async {
+        let left = plans.get_opt(PLAN).await?;
+        Ok(left.map_or(Ok(()), |plan| Err(said(&plan.status.unwrap_or_default().conditions))))
+    })
+    .await?;
     let orphan = ground.restore_as("kept-orphan", spec.clone()).await?;
     let why = orphan.failure.unwrap_or_default().message;
     ensure!(orphan.phase == Some(RestorePhase::Refused) && why.contains("encryption.secretName"), "{why}");

@@ -1,8 +1,7 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
 //! and the worker are killed in the middle; a repository with one flipped byte restores nothing, and a check of the store finds it; a plan
-//! starts what is due; drills
-//! prove the copy at the other site and leave nothing there; databases and file trees come back; a grant that is ended keeps its data
-//! until a backup of it is proven; a plan keeps what it says in two stores, and one of them alone brings everything back.
+//! starts what is due; drills prove the copy at the other site and leave nothing there; databases and file trees come back; a grant that is ended keeps its data
+//! until a backup of it is proven; what stands is charged, and without room nothing is written; a plan keeps what it says in two stores, and one of them alone brings everything back.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +12,7 @@
 )]
 
 mod buckets;
+mod charges;
 mod checks;
 mod copies;
 mod databases;
@@ -54,6 +54,7 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("damage", damaged(&ground).await),
         ("checks of the store", checks::scheduled(&ground).await),
         ("schedule", scheduled(&ground).await),
+        ("charges", charges::charged_exactly(&ground).await),
         ("drill without room", drills::without_room(&ground).await),
         ("drill by schedule", drills::scheduled(&ground).await),
         ("drill over damage", drills::over_damage(&ground).await),

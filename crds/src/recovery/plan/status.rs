@@ -143,7 +143,7 @@ pub struct RecoveryPlanStatus {
     pub unmet: Vec<UnmetClause>,
     /// What it holds in the ledgers of its stores' sites.
     #[serde(default)]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["site"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["site"]))]
     pub charges: Vec<ObjectCharge>,
     /// Conditions.
     #[serde(default)]

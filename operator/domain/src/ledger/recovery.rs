@@ -11,7 +11,7 @@ use crate::digest;
 use crate::quota::FieldError;
 use crate::seeded::{self, Bug};
 
-/// A request or grant as a consistent list shows it.
+/// A request, grant or recovery plan as a consistent list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRecord {
     /// Which.
@@ -153,11 +153,11 @@ fn mismatch(books: &Books, ledger: &LedgerStatus, ahead: &[String]) -> Option<He
             ahead.join("; ")
         ),
         Ok(recorded) => format!(
-            "the ledger's totals are reserved {}, granted {}, but its requests and grants add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
+            "the ledger's totals are reserved {}, granted {}, but its requests, grants and recovery plans add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
             recorded.reserved, recorded.granted, computed.reserved, computed.granted
         ),
         Err(error) => format!(
-            "the ledger's totals cannot be read ({error}), but its requests and grants add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
+            "the ledger's totals cannot be read ({error}), but its requests, grants and recovery plans add up to reserved {}, granted {}; compare with `zhengyun-operator audit-ledger`, then accept with --accept and a reason",
             computed.reserved, computed.granted
         ),
     };

@@ -175,6 +175,28 @@ fn recovery_overlays_the_journal_and_replays_it_twice_without_harm() {
     assert!(current.pending.is_empty() && current.held.is_none());
 }
 
+/// A plan holds something at several sites, and may hold nothing but what the journal says.
+#[test]
+fn recovery_takes_of_a_plan_what_it_holds_at_this_site() {
+    let two = Charge::granted(cpu("2"));
+    let at = |site: &str, sequence| {
+        let mut record = record("plan", "education", Some((sequence, &two)));
+        if let Some(charge) = &mut record.charge {
+            charge.site = site.to_owned();
+        }
+        record
+    };
+    let status = LedgerStatus { epoch: 1, sequence: 7, totals: two.to_text(), ..LedgerStatus::default() };
+    let known = [record("plan", "education", None), at("hohhot", 5), at("ulanqab", 90)];
+    let recovered = recover(books(), "hohhot", &status, &known).unwrap();
+    assert_eq!((recovered.books.totals(), recovered.held), (&two, None));
+    let entry =
+        JournalEntry { sequence: 7, object: object("plan"), department: "education".into(), charge: two.to_text() };
+    let status = LedgerStatus { journal: vec![entry], ..status };
+    let recovered = recover(books(), "hohhot", &status, &known[..1]).unwrap();
+    assert_eq!((recovered.books.totals(), recovered.pending.len(), recovered.orphaned.len()), (&two, 1, 0));
+}
+
 #[test]
 fn recovery_holds_on_a_difference_and_on_objects_from_the_future() {
     let two = Charge::granted(cpu("2"));

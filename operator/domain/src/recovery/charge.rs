@@ -1,51 +1,83 @@
-//! What backups are charged: exact bytes, as quantities for the ledger.
+//! What the bytes of backups are charged: exact, as quantities for the ledger.
 //!
-//! A plan is charged at the site of each of its stores. While a run is under way it holds its whole ceiling there: what stands is
-//! granted, the rest is reserved. When the run ends, one decision settles it to the bytes that stand. A run may therefore never
-//! fill a store beyond what was reserved, and a run that would pass the ceiling stops and leaves the backups before it alone.
+//! A department has one repository in a store, which its plans share. What the repository takes up was measured at the end of the last
+//! process that wrote it, and is divided among the plans without a rest: each has what its kept backups added; the remainder (what
+//! dropped and given-up backups left behind until it is freed, indexes, evidence) is the oldest plan's.
+//!
+//! While a run of a plan may write to a store, the plan holds its whole ceiling there: what stands is granted, the rest is reserved. As long as
+//! that is so, no charge of the department falls at that site. So what its plans hold in a store together never falls below what a
+//! process was told that the repository may hold.
 
-use std::collections::BTreeMap;
+mod site;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use zhengyun_crds::recovery::{BackupPhase, RecoveryPlan, SystemBackup};
+
+use super::retention::{left_behind, stands_in};
 use crate::amounts::{AmountError, Amounts, ResourceName};
-use crate::ledger::Charge;
 use crate::quantity::{Format, Quantity, QuantityError};
+
+pub use site::{changes, wanted};
 
 /// Resource that bytes of backups are charged as.
 pub const STORAGE_BACKUP: &str = "storage.backup";
 
-/// How a ceiling is or would be passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// Store.
-    pub store: String,
-    /// Bytes that stand.
-    pub stored: Quantity,
-    /// Bytes that would be written.
-    pub more: Quantity,
-    /// The ceiling.
-    pub ceiling: Quantity,
-    /// By how much it is passed.
-    pub over: Quantity,
+/// A plan as a bearer of bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bearer {
+    /// UID of the plan.
+    pub uid: String,
+    /// When it was written.
+    pub created: Timestamp,
+    /// Whether it is being deleted: it bears only what no other plan can.
+    pub leaves: bool,
+    /// Bytes that its backups may take up in each store.
+    pub ceiling: u64,
+    /// Bytes that its kept backups added, by store.
+    pub added: BTreeMap<String, u64>,
+    /// Stores that a run of it may be writing to, or left something in that was not measured yet.
+    pub writes: BTreeSet<String>,
 }
+
+/// A store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Site whose ledger is charged.
+    pub site: String,
+    /// Bytes of the department's repository when it was last measured; 0 before its first backup.
+    pub bytes: u64,
+}
+
+/// What a plan has in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes that stand.
+    pub stands: u64,
+    /// Bytes that it holds: the same, or its ceiling while a run may be writing.
+    pub holds: u64,
+}
+
+/// Shares by store and UID of the plan.
+pub type Shares = BTreeMap<String, BTreeMap<String, Share>>;
 
 /// What cannot be charged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChargeError {
     /// What stands is above the ceiling before the run begins.
     #[error(
-        "QuotaExceeded: store {} holds {} of this plan and spec.ceiling is {}, less than that by {}: raise spec.ceiling, or keep fewer backups and wait for retention",
-        .0.store, .0.stored, .0.ceiling, .0.over
+        "QuotaExceeded: store {store} holds {stands} of this plan and spec.ceiling is {ceiling}: raise spec.ceiling, or keep fewer backups and wait for retention"
     )]
-    AboveCeiling(Box<Passed>),
-    /// The run would pass the ceiling.
-    #[error(
-        "QuotaExceeded: store {} holds {} of this plan, {} more would pass spec.ceiling {} by {}: the run stops and the backups before it stay; raise spec.ceiling, or keep fewer backups",
-        .0.store, .0.stored, .0.more, .0.ceiling, .0.over
-    )]
-    WouldPass(Box<Passed>),
-    /// The ceiling is not a whole number of bytes.
-    #[error("Invalid: spec.ceiling {0} is not a whole number of bytes: write one such as 50Gi")]
-    NotBytes(Quantity),
+    AboveCeiling {
+        /// Store.
+        store: String,
+        /// Bytes that stand.
+        stands: Quantity,
+        /// The ceiling.
+        ceiling: Quantity,
+    },
     /// A number of bytes is beyond what an amount can be.
     #[error(transparent)]
     Quantity(#[from] QuantityError),
@@ -54,15 +86,90 @@ pub enum ChargeError {
     Amount(#[from] AmountError),
 }
 
-/// What a plan has in one store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Store.
-    pub store: String,
-    /// Site whose ledger is charged.
-    pub site: String,
-    /// Bytes that the plan's backups take up there.
-    pub bytes: u64,
+impl Bearer {
+    /// A plan with its backups; those of others are left aside.
+    pub fn of(plan: &RecoveryPlan, backups: &[&SystemBackup]) -> Self {
+        let uid = plan.metadata.uid.clone().unwrap_or_default();
+        let mut bearer = Self {
+            created: plan.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |at| at.0),
+            leaves: plan.metadata.deletion_timestamp.is_some(),
+            ceiling: ceiling(plan),
+            ..Self::default()
+        };
+        for backup in backups.iter().filter(|b| b.spec.plan_uid == uid && b.namespace() == plan.namespace()) {
+            for copy in backup.status.iter().flat_map(|status| &status.copies) {
+                if stands_in(backup, &copy.store) {
+                    let sum = bearer.added.entry(copy.store.clone()).or_default();
+                    *sum = sum.saturating_add(u64::try_from(copy.bytes_added).unwrap_or_default());
+                }
+            }
+            bearer.writes.extend(written(backup));
+        }
+        Self { uid, ..bearer }
+    }
+}
+
+/// The ceiling of a plan in bytes; 0 for one that is none, under which nothing runs.
+pub fn ceiling(plan: &RecoveryPlan) -> u64 {
+    let read: Option<Quantity> = plan.spec.ceiling.as_str().parse().ok();
+    read.and_then(|ceiling| u64::try_from(ceiling.whole_units()?).ok()).unwrap_or_default()
+}
+
+/// Stores that a backup may be writing to, or left something in that is still to be removed and measured.
+fn written(backup: &SystemBackup) -> BTreeSet<String> {
+    let status = backup.status.clone().unwrap_or_default();
+    match status.phase.unwrap_or(BackupPhase::Pending) {
+        BackupPhase::Pending | BackupPhase::Reserving => BTreeSet::new(),
+        phase if phase.is_terminal() => left_behind(backup),
+        _ => status.copies.into_iter().map(|copy| copy.store).collect(),
+    }
+}
+
+/// Divides what stands in each store among the plans of the department, and says what each holds.
+pub fn shares(bearers: &[Bearer], places: &BTreeMap<String, Place>) -> Shares {
+    places.iter().map(|(store, place)| (store.clone(), divided(bearers, store, place.bytes))).collect()
+}
+
+fn divided(bearers: &[Bearer], store: &str, bytes: u64) -> BTreeMap<String, Share> {
+    let stay = bearers.iter().any(|bearer| !bearer.leaves);
+    let mut bearing: Vec<&Bearer> = bearers.iter().filter(|bearer| !stay || !bearer.leaves).collect();
+    bearing.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
+    let mut left = bytes;
+    let mut all: BTreeMap<String, Share> = BTreeMap::new();
+    for bearer in bearing.iter().skip(1) {
+        let stands = bearer.added.get(store).copied().unwrap_or_default().min(left);
+        left = left.saturating_sub(stands);
+        all.insert(bearer.uid.clone(), Share { stands, holds: stands });
+    }
+    if let Some(oldest) = bearing.first() {
+        all.insert(oldest.uid.clone(), Share { stands: left, holds: left });
+    }
+    for bearer in bearers.iter().filter(|bearer| bearer.writes.contains(store)) {
+        let share = all.entry(bearer.uid.clone()).or_default();
+        share.holds = share.holds.max(bearer.ceiling);
+    }
+    all
+}
+
+/// Bytes that the repository in a store may hold: what the department's plans hold there together.
+pub fn room(shares: &Shares, store: &str) -> u64 {
+    let held = shares.get(store).into_iter().flat_map(BTreeMap::values);
+    held.fold(0_u64, |sum, share| sum.saturating_add(share.holds))
+}
+
+/// Whether a run of a plan may begin at all.
+///
+/// # Errors
+/// When what stands in one of the stores is above the ceiling already.
+pub fn may_begin(bearer: &Bearer, shares: &Shares, stores: &BTreeSet<String>) -> Result<(), ChargeError> {
+    for store in stores {
+        let share = shares.get(store).and_then(|all| all.get(&bearer.uid)).copied().unwrap_or_default();
+        if share.stands > bearer.ceiling {
+            let (stands, ceiling) = (bytes(share.stands)?, bytes(bearer.ceiling)?);
+            return Err(ChargeError::AboveCeiling { store: store.clone(), stands, ceiling });
+        }
+    }
+    Ok(())
 }
 
 /// Bytes as a quantity, exactly.
@@ -73,76 +180,11 @@ pub fn bytes(count: u64) -> Result<Quantity, QuantityError> {
     Quantity::from_milli(i128::from(count).saturating_mul(1000), Format::BinarySi)
 }
 
-/// What a plan is charged at each site while a run is under way: its ceiling in every store.
-///
-/// # Errors
-/// When a store already holds more than the ceiling; then no run begins, and [`settled`] is what is charged.
-pub fn running(stores: &[Stored], ceiling: &Quantity) -> Result<BTreeMap<String, Charge>, ChargeError> {
-    if ceiling.whole_units().is_none() {
-        return Err(ChargeError::NotBytes(*ceiling));
+fn amounts(count: u64) -> Result<Amounts, QuantityError> {
+    if count == 0 {
+        return Ok(Amounts::new());
     }
-    let mut charges: BTreeMap<String, Charge> = BTreeMap::new();
-    for stored in stores {
-        let granted = bytes(stored.bytes)?;
-        let left = ceiling.checked_sub(&granted)?;
-        if left.is_negative() {
-            return Err(ChargeError::AboveCeiling(Box::new(Passed {
-                store: stored.store.clone(),
-                stored: granted,
-                more: Quantity::ZERO,
-                ceiling: *ceiling,
-                over: granted.checked_sub(ceiling)?,
-            })));
-        }
-        add(&mut charges, &stored.site, left, granted)?;
-    }
-    Ok(charges)
-}
-
-/// What a plan is charged at each site while nothing runs: the bytes that stand.
-///
-/// # Errors
-/// When a sum is beyond what an amount can be.
-pub fn settled(stores: &[Stored]) -> Result<BTreeMap<String, Charge>, ChargeError> {
-    let mut charges: BTreeMap<String, Charge> = BTreeMap::new();
-    for stored in stores {
-        add(&mut charges, &stored.site, Quantity::ZERO, bytes(stored.bytes)?)?;
-    }
-    Ok(charges)
-}
-
-/// Whether a run may write more into a store. Asked before every batch, with the batch's bytes.
-///
-/// # Errors
-/// When that would pass the ceiling.
-pub fn may_write(stored: &Stored, more: u64, ceiling: &Quantity) -> Result<(), ChargeError> {
-    let (have, more) = (bytes(stored.bytes)?, bytes(more)?);
-    let over = have.checked_add(&more)?.checked_sub(ceiling)?;
-    if over.is_negative() || over.is_zero() {
-        return Ok(());
-    }
-    Err(ChargeError::WouldPass(Box::new(Passed {
-        store: stored.store.clone(),
-        stored: have,
-        more,
-        ceiling: *ceiling,
-        over,
-    })))
-}
-
-fn add(
-    charges: &mut BTreeMap<String, Charge>,
-    site: &str,
-    reserved: Quantity,
-    granted: Quantity,
-) -> Result<(), ChargeError> {
-    let charge = charges.entry(site.to_owned()).or_default();
-    charge.reserved = charge.reserved.checked_add(&amounts(reserved))?;
-    charge.granted = charge.granted.checked_add(&amounts(granted))?;
-    Ok(())
-}
-
-fn amounts(quantity: Quantity) -> Amounts {
+    let quantity = bytes(count)?;
     // The name is a constant that reads as a resource name; a test holds it to that.
-    ResourceName::try_from(STORAGE_BACKUP).map(|name| Amounts::from_iter([(name, quantity)])).unwrap_or_default()
+    Ok(ResourceName::try_from(STORAGE_BACKUP).map(|name| Amounts::from_iter([(name, quantity)])).unwrap_or_default())
 }

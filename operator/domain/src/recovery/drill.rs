@@ -9,7 +9,7 @@ mod scratch;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::recovery::{Coverage, DrillPhase, RecoveryDrillStatus};
 
-pub use copy::{TriedCopy, choose};
+pub use copy::{Part, PartKind, TriedCopy, choose};
 pub use follow::{Facts, Next, Report, Scratch, follow, lease};
 pub use machine::{Event, Illegal, step};
 pub use record::{FORMAT, statement};
@@ -25,6 +25,35 @@ pub fn measured_rto(status: &RecoveryDrillStatus) -> Option<SignedDuration> {
         return None;
     }
     elapsed(status.started_at.as_ref()?.0, status.restored_at.as_ref()?.0)
+}
+
+/// Which part is at work: the first that was not compared equal yet. A drill that was begun before parts were written down has one.
+pub fn at_work(status: &RecoveryDrillStatus) -> usize {
+    status.parts.iter().take_while(|part| part.restored_at.is_some()).count()
+}
+
+/// How many parts come after the one that is at work.
+pub fn parts_left(status: &RecoveryDrillStatus) -> usize {
+    status.parts.len().saturating_sub(at_work(status)).saturating_sub(1)
+}
+
+/// Why file trees have no room at a site, if so.
+pub fn no_room_for_files(bytes: u64, free: u64, site: &str) -> Option<String> {
+    (bytes > free).then(|| {
+        format!(
+            "the file trees of the backup take {bytes} bytes, and the folder for drills at site {site} has {free} left: the cloud administrator makes room there, or names a larger one (--drill-folder {site}=PATH)"
+        )
+    })
+}
+
+/// Adds what was compared of one part to that of the others.
+pub fn add(all: &mut Coverage, part: &Coverage) {
+    let sum = |a: &mut i64, b: i64| *a = a.saturating_add(b);
+    sum(&mut all.objects_compared, part.objects_compared);
+    sum(&mut all.objects_total, part.objects_total);
+    sum(&mut all.objects_delivered, part.objects_delivered);
+    sum(&mut all.bytes_compared, part.bytes_compared);
+    sum(&mut all.bytes_total, part.bytes_total);
 }
 
 /// The time between two moments; none if the clock went back in between.

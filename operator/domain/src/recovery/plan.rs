@@ -9,7 +9,7 @@ use zhengyun_crds::recovery::{
     BackupPhase, BackupTrigger, CopyState, CopyStatus, RecoveryDrill, RecoveryPlan, RecoveryPlanStatus, SystemBackup,
     SystemBackupSpec,
 };
-use zhengyun_crds::{ConditionType as C, Reason};
+use zhengyun_crds::{ConditionType as C, Reason, condition};
 
 mod drills;
 
@@ -314,6 +314,10 @@ fn standing(
         (_, _, Some(run), _) => {
             set.yes(C::Ready, Reason::AsIntended, format!("backup {} was started; next run {next}", run.name_any()));
         }
+        (_, _, _, Some(run)) if without_room(run).is_some() => {
+            let (reason, message) = without_room(run).unwrap_or((Reason::QuotaExceeded, String::new()));
+            set.stalled(reason, cut(format!("backup {} waits: {message}", run.name_any()), MESSAGE));
+        }
         (_, _, _, Some(run)) => {
             set.yes(C::Ready, Reason::AsIntended, format!("backup {} is under way; next run {next}", run.name_any()));
         }
@@ -321,6 +325,15 @@ fn standing(
             set.yes(C::Ready, Reason::AsIntended, format!("next run {next}"));
         }
     }
+}
+
+/// Why a backup that was asked for has no room, if so: its plan says it as well, for nothing else is started meanwhile.
+fn without_room(backup: &SystemBackup) -> Option<(Reason, String)> {
+    const TOLD: [Reason; 4] =
+        [Reason::QuotaExceeded, Reason::CapacityExceeded, Reason::LedgerHeld, Reason::Quarantined];
+    let ready = condition::find(&backup.status.as_ref()?.conditions, C::Ready)?;
+    let reason = TOLD.into_iter().find(|reason| reason.as_str() == ready.reason)?;
+    Some((reason, ready.message.clone()))
 }
 
 fn met(set: &mut ConditionSet<'_>, judgement: Result<&Judgement, &Finding>) {

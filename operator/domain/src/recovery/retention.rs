@@ -16,7 +16,7 @@ use zhengyun_crds::recovery::{Hold, Retention};
 
 use crate::seeded::{self, Bug};
 
-pub use round::{Facts, Round, asked, covered, forgotten, gone, is_asked, round, stands_in, tidied};
+pub use round::{Facts, Round, asked, covered, forgotten, gone, is_asked, left_behind, round, stands_in, tidied};
 
 /// A backup may be this far ahead of the clock before it counts as dated wrongly.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(300);

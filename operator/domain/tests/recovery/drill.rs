@@ -3,9 +3,9 @@
 use jiff::civil::date;
 use rstest::rstest;
 use serde_json::{Value, json};
-use zhengyun_crds::recovery::{RecoveryDrill, RecoveryDrillStatus, RecoveryPlan, SystemBackup};
+use zhengyun_crds::recovery::{Coverage, RecoveryDrill, RecoveryDrillStatus, RecoveryPlan, SystemBackup};
 use zhengyun_crds::{ResourceGrant, marks};
-use zhengyun_domain::recovery::drill::{FORMAT, choose, measured_rto, spec, statement};
+use zhengyun_domain::recovery::drill::{FORMAT, add, at_work, choose, measured_rto, parts_left, spec, statement};
 
 fn typed<T: serde::de::DeserializeOwned>(kind: &str, mut value: Value) -> T {
     value["apiVersion"] = json!("zhengyun.io/v1alpha1");
@@ -23,6 +23,7 @@ fn plan() -> RecoveryPlan {
                 "sources": [
                     {"name": "space", "origin": {"namespace": {"grant": "bills-1"}}},
                     {"name": "db", "origin": {"item": {"grant": "bills-1", "item": "db"}}},
+                    {"name": "scans", "origin": {"files": {"site": "near-site", "root": "scans"}}},
                 ],
                 "schedule": {"cron": "0 */6 * * *"}, "retention": {"last": 6}, "copies": [{"store": "far"}],
                 "encryption": {"secretName": "key-finance"},
@@ -45,10 +46,14 @@ fn drill(backup: Option<&str>, store: &str) -> RecoveryDrill {
 fn backup(name: &str, phase: &str, captured: &str, state: &str, sources: &[&str]) -> SystemBackup {
     let origin = |name: &str| match name {
         "space" => json!({"namespace": {"grant": "bills-1"}}),
+        "other" => json!({"namespace": {"grant": "bills-2"}}),
         "db" => json!({"item": {"grant": "bills-1", "item": "db"}}),
+        "papers" => json!({"files": {"site": "near-site", "root": "papers"}}),
+        // Nothing is written down of these: the plan knows `scans`.
         _ => Value::Null,
     };
-    let sources: Vec<Value> = sources.iter().map(|name| json!({"name": name, "origin": origin(name)})).collect();
+    let sources: Vec<Value> =
+        sources.iter().map(|name| json!({"name": name, "origin": origin(name), "bytes": 1000})).collect();
     typed(
         "SystemBackup",
         json!({
@@ -95,7 +100,7 @@ fn the_copy_that_is_tried(
     match expected {
         Ok(name) => {
             let copy = chosen.unwrap();
-            assert_eq!((copy.backup.as_str(), copy.source.as_str(), copy.grant.as_str()), (name, "space", "bills-1"));
+            assert_eq!((copy.backup.as_str(), copy.grant(), copy.file_bytes()), (name, Some("bills-1"), None));
             assert_eq!((copy.root, copy.snapshot), (format!("root-of-{name}"), format!("snapshot-of-{name}")));
         }
         Err(reason) => assert_eq!(chosen.unwrap_err().reason, reason),
@@ -103,6 +108,51 @@ fn the_copy_that_is_tried(
     let elsewhere = choose(&drill(None, "unknown"), &plan(), &refs, None).unwrap_err();
     assert!(elsewhere.reason == "StoreNotFound" && elsewhere.message.contains("name one of far"), "{elsewhere:?}");
     assert_eq!(choose(&drill(None, "far"), &plan(), &[], None).unwrap_err().reason, "BackupNotVerified");
+}
+
+#[rstest]
+#[case(&["scans"], Ok("scans; None; Some(1000)"))]
+// The namespace first, the rest as it was captured.
+#[case(&["scans", "space", "papers"], Ok("space scans papers; Some(\"bills-1\"); Some(2000)"))]
+#[case(&["scans", "db"], Err("source db of backup b is a database"))]
+#[case(&["space", "other"], Err("holds 2 namespaces (space, other)"))]
+#[case(&["scans", "old"], Err("does not say what its source old is"))]
+#[case(&[], Err("holds no source"))]
+fn what_a_backup_of_several_sources_is_tried_as(#[case] sources: &[&str], #[case] expected: Result<&str, &str>) {
+    let held = backup("b", "Completed", "2026-11-25T00:00:00Z", "Verified", sources);
+    let chosen = choose(&drill(None, "far"), &plan(), &[&held], None);
+    match expected {
+        Ok(words) => {
+            let copy = chosen.unwrap();
+            let names: Vec<&str> = copy.parts.iter().map(|part| part.source.as_str()).collect();
+            assert_eq!(format!("{}; {:?}; {:?}", names.join(" "), copy.grant(), copy.file_bytes()), words);
+        }
+        Err(words) => {
+            let fault = chosen.unwrap_err();
+            assert!(fault.reason == "ActionNotAvailable" && fault.message.contains(words), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn parts_are_tried_one_after_the_other_and_add_up() {
+    let at = json!("2026-11-26T00:00:00Z");
+    let status = |done: &[bool]| -> RecoveryDrillStatus {
+        let part = |done: &bool| json!({"source": "s", "restoredAt": if *done { at.clone() } else { Value::Null }});
+        serde_json::from_value(json!({"parts": done.iter().map(part).collect::<Vec<_>>()})).unwrap()
+    };
+    // A drill that was begun before parts were written down has one.
+    for (done, expected) in [(vec![], (0, 0)), (vec![false; 3], (0, 2)), (vec![true, false, false], (1, 1))] {
+        assert_eq!((at_work(&status(&done)), parts_left(&status(&done))), expected, "{done:?}");
+    }
+    assert_eq!((at_work(&status(&[true, true])), parts_left(&status(&[true, true]))), (2, 0));
+    let coverage = |n: i64| -> Coverage {
+        serde_json::from_value(json!({"objectsCompared": n, "objectsTotal": n + 1, "objectsDelivered": n + 2, "bytesCompared": n + 3, "bytesTotal": n + 4})).unwrap()
+    };
+    let mut all = coverage(10);
+    add(&mut all, &coverage(0));
+    let expected = json!({"objectsCompared": 10, "objectsTotal": 12, "objectsDelivered": 14, "bytesCompared": 16, "bytesTotal": 18});
+    assert_eq!(serde_json::to_value(&all).unwrap(), expected);
 }
 
 #[test]

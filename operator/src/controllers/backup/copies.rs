@@ -70,6 +70,20 @@ pub(super) fn copies(backup: &SystemBackup) -> &[StoredCopy] {
     backup.status.as_ref().map(|s| s.copies.as_slice()).unwrap_or_default()
 }
 
+/// Stores that should hold a copy.
+pub(super) fn stores(backup: &SystemBackup) -> Vec<String> {
+    copies(backup).iter().map(|copy| copy.store.clone()).collect()
+}
+
+/// The store that a process writes to, if it writes to one.
+pub(super) fn written_by(backup: &SystemBackup, work: &Work) -> Option<String> {
+    match work {
+        Work::Capture => copies(backup).first().map(|copy| copy.store.clone()),
+        Work::Replicate(store) => Some(store.clone()),
+        Work::Verify(_) => None,
+    }
+}
+
 /// Whether a store was waited for long enough.
 pub(super) fn is_overdue(context: &Context, backup: &SystemBackup) -> bool {
     let (Some(plan), Some(captured)) =

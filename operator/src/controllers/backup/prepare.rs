@@ -18,7 +18,7 @@ use super::Context;
 use crate::controllers::department_of;
 use crate::controllers::recovery::database::{self, Database};
 use crate::controllers::recovery::folders::{self, Tree};
-use crate::controllers::recovery::keys;
+use crate::controllers::recovery::keys::{self, Measured};
 use crate::controllers::recovery::order::{self, Refusal, Repository, refused};
 use crate::controllers::recovery::reach::{self, Ground};
 use crate::runtime::controller::ReconcileError;
@@ -125,6 +125,10 @@ pub(super) fn prepare(context: &Context, backup: &SystemBackup) -> Result<Prepar
             return Err(refused(Reason::SourceRefused, message));
         }
     }
+    if plan.metadata.deletion_timestamp.is_some() && begun(backup).is_none() {
+        let message = format!("/spec/plan: plan {} is being deleted: name another one", plan.name_any());
+        return Err(refused(Reason::Invalid, message));
+    }
     let observed = reach::observed(context, &namespace);
     let spec = RecoveryPlanSpec { sources: sources.clone(), ..plan.spec.clone() };
     let run = run(&spec, &observed).map_err(|findings| judged(&findings))?;
@@ -210,6 +214,9 @@ pub(crate) struct Head {
     /// The known head that it held the chain against before it wrote.
     #[serde(default)]
     held_against: Option<Value>,
+    /// Bytes of everything in the repository when it was done.
+    #[serde(default)]
+    stored: Option<u64>,
 }
 
 impl Head {
@@ -221,7 +228,7 @@ impl Head {
     }
 }
 
-/// Remembers the head of a chain, outside the repository. It never goes back, and none is replaced by one that does not continue it.
+/// Remembers the head of a chain and the size of the repository, outside of it. It never goes back, and none is replaced by one that does not continue it.
 ///
 /// Of two processes that were started with the same head, the later one's is left out. The next one is held against the earlier
 /// one's, and brings it up to date.
@@ -234,9 +241,15 @@ pub(crate) async fn remember_head(
     let Some(mut known) = keys::repository(context, store, department).await? else {
         return Err(ReconcileError::Transient(format!("nothing is known of the repository in store {store}")));
     };
+    let unchanged = known.clone();
     let before: Value = serde_json::from_str(&known.known_head).unwrap_or(Value::Null);
     if head.continues(&before) {
         known.known_head = head.chain.to_string();
+    }
+    if let (Some(bytes), Some(link)) = (head.stored, head.chain.get("counter").and_then(Value::as_u64)) {
+        known.measured = Some(Measured::later(known.measured, Measured { link, bytes }));
+    }
+    if known != unchanged {
         keys::remember(context, store, department, &known).await?;
     }
     Ok(())

@@ -1,16 +1,18 @@
 //! What a drill reads, where it goes, and what keeps it from that.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use zhengyun_crds::{Reason, RecoveryDrill, RecoveryPlan, ResourceGrant, SystemBackup};
 use zhengyun_domain::eligibility;
-use zhengyun_domain::recovery::drill::{TriedCopy, choose};
+use zhengyun_domain::recovery::drill::{Part, PartKind, TriedCopy, choose};
 
 use super::super::recovery::order::{self, Refusal, Repository, refused};
 use super::super::recovery::reach::{self, Ground};
 use super::super::recovery::{RESTORER, Recovery};
 use super::super::{Context, department_of};
+use super::folder;
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 
@@ -19,8 +21,10 @@ use crate::runtime::controller::ReconcileError;
 pub(super) struct Prepared {
     /// What is tried.
     pub(super) copy: TriedCopy,
-    /// The grant that it came from: the scratch is as large.
-    pub(super) source: Arc<ResourceGrant>,
+    /// The grant that its namespace came from: the scratch is as large. None if it holds file trees only.
+    pub(super) source: Option<Arc<ResourceGrant>>,
+    /// Where its file trees go, if it holds any.
+    pub(super) folder: Option<PathBuf>,
     /// Where it is read.
     repository: Repository,
 }
@@ -82,19 +86,24 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
         let message = format!("backup {} is not the one any more that was chosen: hold the drill again", copy.backup);
         return Err(refused(Reason::BackupNotFound, message));
     }
-    let Some(source) = context.watches.grants.get_in(&namespace, &copy.grant) else {
-        let message = format!(
-            "grant {} of source {} is not there any more, so nothing tells how large the scratch has to be: restore the backup into a grant with a SystemRestore",
-            copy.grant, copy.source
-        );
-        return Err(refused(Reason::GrantNotFound, message));
+    let source = match copy.grant() {
+        None => None,
+        Some(grant) => Some(context.watches.grants.get_in(&namespace, grant).ok_or_else(|| {
+            let message = format!(
+                "grant {grant} of backup {} is not there any more, so nothing tells how large the scratch has to be: restore the backup into a grant with a SystemRestore",
+                copy.backup
+            );
+            refused(Reason::GrantNotFound, message)
+        })?),
     };
+    let folder = copy.file_bytes().map(|_| folder::needed(context, drill)).transpose()?;
     let Some(backend) = reach::backend_of(context, &spec.store) else {
         return Err(Refusal::Waits(format!("store {} is not registered here any more: register it again", spec.store)));
     };
     Ok(Prepared {
         copy,
         source,
+        folder,
         repository: Repository {
             department,
             key: plan.spec.encryption.secret_name.clone(),
@@ -104,15 +113,20 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
     })
 }
 
-/// What the process of a drill is told, or what it waits for.
+/// What the process of one part of a drill is told, or what it waits for. `ground` is the scratch of a namespace.
 pub(super) async fn task(
     context: &Context,
     recovery: &Recovery,
     prepared: &Prepared,
-    scratch: &Ground,
+    part: &Part,
+    ground: Option<&Ground>,
 ) -> Result<Result<Task, String>, ReconcileError> {
-    let Prepared { copy, source: _, repository } = prepared;
-    let mut task = match repository.task(context, recovery, RESTORER, "restore").await? {
+    let Prepared { copy, repository, .. } = prepared;
+    let command = match part.kind {
+        PartKind::Namespace { .. } => "restore",
+        PartKind::Files { .. } => "restore-files",
+    };
+    let mut task = match repository.task(context, recovery, RESTORER, command).await? {
         Ok(task) => task,
         Err(message) => return Ok(Err(message)),
     };
@@ -121,14 +135,27 @@ pub(super) async fn task(
     }
     task.text("--scratch");
     task.option("--snapshot", &copy.snapshot).option("--root", &copy.root);
-    task.option("--source", &copy.source).option("--backup", &copy.backup);
-    task.option("--store-name", &repository.store).option("--department", &repository.department);
-    task.option("--site", &scratch.site).option("--grant", &scratch.grant).option("--grant-uid", &scratch.uid);
-    // What the cluster itself puts into a new namespace, such as the account `default`, may have been changed at the source.
-    task.option("--namespace", &scratch.namespace).option("--existing", "replace");
+    // What the cluster itself puts into a new namespace, such as the account `default`, may have been changed at the source; and what
+    // a process before this one restored is not in its way.
+    task.option("--source", &part.source).option("--existing", "replace");
     task.kept("--state-dir", "state").file("--outcomes", "outcomes.jsonl");
-    if let Err(message) = reach::credential(context, &scratch.site, &mut task).await? {
-        return Ok(Err(message));
+    match (&part.kind, ground, &prepared.folder) {
+        (PartKind::Namespace { .. }, Some(scratch), _) => {
+            task.option("--backup", &copy.backup);
+            task.option("--store-name", &repository.store).option("--department", &repository.department);
+            task.option("--site", &scratch.site).option("--grant", &scratch.grant).option("--grant-uid", &scratch.uid);
+            task.option("--namespace", &scratch.namespace);
+            if let Err(message) = reach::credential(context, &scratch.site, &mut task).await? {
+                return Ok(Err(message));
+            }
+        }
+        (PartKind::Files { .. }, _, Some(folder)) => {
+            folder::make(folder)?;
+            task.option("--target", folder.join(&part.source).to_string_lossy());
+        }
+        (PartKind::Namespace { .. }, None, _) | (PartKind::Files { .. }, _, None) => {
+            return Ok(Err("the scratch is not in service yet".to_owned()));
+        }
     }
     Ok(Ok(task))
 }

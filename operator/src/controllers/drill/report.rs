@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use zhengyun_crds::recovery::{Difference, DrillPhase, Progress, RecoveryDrill, RecoveryDrillStatus, Scratch};
 use zhengyun_crds::{ConditionType as C, Reason, ResourceGrant};
 use zhengyun_domain::condition::{ConditionSet, cut};
-use zhengyun_domain::recovery::drill::{Report, measured_rto};
+use zhengyun_domain::recovery::drill::{Report, add, at_work, measured_rto};
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Standing};
 
@@ -69,7 +69,12 @@ pub(super) fn moved(
 }
 
 /// Writes down that room is taken, and since when the recovery time runs.
-pub(super) fn begun(status: &mut RecoveryDrillStatus, held: &ResourceGrant, now: Timestamp) {
+pub(super) fn begun(status: &mut RecoveryDrillStatus, held: Option<&ResourceGrant>, now: Timestamp) {
+    let Some(held) = held else {
+        // A drill of file trees holds no grant: nothing was made yet.
+        status.started_at.get_or_insert(Time(now));
+        return;
+    };
     let recorded = held.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     // An operator that died in between made the time longer, never shorter.
     status.started_at.get_or_insert(Time(recorded.min(now)));
@@ -92,29 +97,34 @@ pub(super) fn progress(status: &mut RecoveryDrillStatus, standing: &Standing, no
     status.summary = cut(format!("{}: {items} items", standing.phase), 250);
 }
 
-/// Takes over what was compared. The time stops here: it was restored, and it was looked at.
-pub(super) fn compared(status: &mut RecoveryDrillStatus, report: &Report, source: &str, now: Timestamp) {
-    status.restored_at.get_or_insert(Time(now));
+/// Takes over what was compared of the part that is at work. The time stops here if it is the last: it was restored, and it was looked at.
+pub(super) fn compared(status: &mut RecoveryDrillStatus, report: &Report, equal: bool, now: Timestamp) {
+    let at = at_work(status);
+    let source = status.parts.get(at).map(|part| part.source.clone()).unwrap_or_default();
+    if let Some(part) = status.parts.get_mut(at).filter(|_| equal) {
+        part.restored_at = Some(Time(now));
+    }
+    status.restored_at = Some(Time(now));
     status.difference_count = report.differences();
     status.differences = report
         .failures
         .iter()
         .take(NAMED)
         .map(|failure| Difference {
-            source: source.to_owned(),
+            source: source.clone(),
             path: cut(failure.subject.clone(), 500),
             message: cut(format!("{}: {}", failure.reason, failure.message), 500),
         })
         .collect();
-    let coverage = &report.coverage;
+    let coverage = status.coverage.get_or_insert_default();
+    add(coverage, &report.coverage);
     status.summary = cut(
         format!(
-            "{} of {} objects equal, {} bytes; {} come with a grant",
+            "{} of {} objects and files equal, {} bytes; {} come with a grant",
             coverage.objects_compared, coverage.objects_total, coverage.bytes_compared, coverage.objects_delivered
         ),
         250,
     );
-    status.coverage = Some(report.coverage.clone());
 }
 
 /// The scratch cannot be removed as it stands.
@@ -134,7 +144,7 @@ pub(super) fn end(drill: &RecoveryDrill, status: &mut RecoveryDrillStatus, now: 
     status.measured_rto = measured_rto(status).map(duration::print);
     let failure = status.failure.as_ref().map(|f| f.message.clone()).unwrap_or_default();
     let why = status.failure.as_ref().and_then(|f| Reason::ALL.iter().find(|r| r.as_str() == f.reason)).copied();
-    let gone = if status.scratch.is_some() { "nothing is left of its scratch" } else { "nothing was made" };
+    let gone = if status.started_at.is_some() { "nothing is left of its scratch" } else { "nothing was made" };
     let mut set = ConditionSet::new(&before.conditions, drill.metadata.generation, now);
     match status.phase {
         Some(DrillPhase::Passed) => {

@@ -27,8 +27,8 @@ const USUAL_REMOVAL: SignedDuration = SignedDuration::from_secs(20);
 
 /// Whether a drill has room.
 pub(super) enum Room {
-    /// It has, and the grant says which.
-    Taken(Box<ResourceGrant>),
+    /// It has, and the grant says which, if there is one.
+    Taken(Option<Box<ResourceGrant>>),
     /// Nobody can tell yet.
     Waits(String),
     /// There is none.
@@ -119,7 +119,7 @@ pub(super) async fn reserve(
             department: spec.department.clone(),
             charge: Charge::granted(amounts(&spec.charge)?),
         };
-        if let Some(refusal) = ledger.would_refuse(&asked) {
+        if let Some(refusal) = ledger.would_refuse(std::slice::from_ref(&asked)) {
             return Ok(judged(&refusal));
         }
         charge::create(&grants, &name, &namespace, spec, "zhengyun-drill").await?
@@ -134,7 +134,7 @@ pub(super) async fn reserve(
     match phase(&held) {
         GrantPhase::Pending => {}
         GrantPhase::Revoked | GrantPhase::Revoking => return Ok(Room::Missing(said(&held))),
-        GrantPhase::Provisioning | GrantPhase::InService => return Ok(Room::Taken(Box::new(held))),
+        GrantPhase::Provisioning | GrantPhase::InService => return Ok(Room::Taken(Some(Box::new(held)))),
     }
     let granted = amounts(&held.spec.charge)?;
     let charged = Charge::granted(granted.clone());
@@ -157,7 +157,7 @@ pub(super) async fn reserve(
         }
     };
     let shown = charge::show(context, &ledger, &grants, &held, (&granted, sequence), now).await?;
-    Ok(Room::Taken(Box::new(shown)))
+    Ok(Room::Taken(Some(Box::new(shown))))
 }
 
 fn judged(refusal: &Refusal) -> Room {

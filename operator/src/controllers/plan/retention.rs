@@ -26,6 +26,7 @@ use zhengyun_domain::seeded::{self, Bug};
 
 use super::{Context, department_of};
 use crate::controllers::backup::{Head, phase, remember_head};
+use crate::controllers::recovery::charge::{self, For};
 use crate::controllers::recovery::order::Repository;
 use crate::controllers::recovery::{Recovery, WORKER, keys, run_id};
 use crate::executor::{RunId, Task};
@@ -77,7 +78,11 @@ pub(super) async fn apply(
 ) -> Result<Standing, ReconcileError> {
     let mut standing = Standing::default();
     let facts = Facts { plan, backups: backups.iter().map(AsRef::as_ref).collect(), in_use: in_use(context, plan) };
-    let round = round(&facts, context.clock.now());
+    let mut round = round(&facts, context.clock.now());
+    if plan.metadata.deletion_timestamp.is_some() {
+        // A plan that is deleted drops nothing any more; what is part of no backup goes all the same, so that the rest is measured.
+        round = Round { leftovers: round.leftovers, ..Round::default() };
+    }
     let copies = backups.iter().filter_map(|b| b.status.as_ref()).flat_map(|s| &s.copies);
     let stores: BTreeSet<String> = copies.map(|copy| copy.store.clone()).collect();
     let mut seen = Vec::new();
@@ -194,8 +199,14 @@ async fn at_store(
         return Ok(());
     }
     match task(context, recovery, plan, store, round, &under_way).await? {
-        Ok(task) => {
+        Ok(mut task) => {
+            // What is needed in part is stored anew before the rest is freed: where there is no room for that, it is left for later.
+            let held = charge::hold(context, plan, &[store.to_owned()], For::Process).await?;
+            if held.is_err() {
+                task.text("--no-repack");
+            }
             recovery.start(run, task).await?;
+            drop(held);
             standing.again = Some(LOOK);
         }
         Err(message) => {

@@ -16,11 +16,16 @@ use zhengyun_domain::recovery::files::{self, FilePlace, Folder, Known, NoPlace, 
 use super::super::Context;
 use super::order::{Refusal, refused};
 use super::reach;
-use crate::runtime::args::RecoveryArgs;
+use crate::runtime::args::{NamedFolder, RecoveryArgs};
 
 /// Folders by name.
 #[derive(Clone, Debug, Default)]
-pub struct Folders(BTreeMap<String, (PathBuf, Folder)>);
+pub struct Folders {
+    /// Of file trees.
+    trees: BTreeMap<String, (PathBuf, Folder)>,
+    /// For drills of file trees, by site.
+    drills: BTreeMap<String, PathBuf>,
+}
 
 /// A file tree, and where it is on this machine.
 #[derive(Clone, Debug)]
@@ -39,39 +44,49 @@ impl Folders {
     /// When a folder cannot be used.
     pub fn from_args(args: &RecoveryArgs, own: &[PathBuf]) -> anyhow::Result<Self> {
         let mut all = BTreeMap::new();
+        let mut drills: BTreeMap<String, PathBuf> = BTreeMap::new();
         let read = args.file_root.iter().map(|named| ("--file-root", named, false));
         let written = args.writable_file_root.iter().map(|named| ("--writable-file-root", named, true));
         for (flag, named, writable) in read.chain(written) {
-            let what = format!("{flag} {}={}", named.name, named.path.display());
-            let real =
-                std::fs::canonicalize(&named.path).with_context(|| format!("{what}: name a folder that exists"))?;
-            ensure!(real.is_dir(), "{what}: it is no folder");
-            ensure!(real.to_str().is_some(), "{what}: its path is not UTF-8");
-            ensure!(real.parent().is_some(), "{what}: the whole machine is no file tree: name a folder below /");
-            if let Some(kept) = own.iter().find(|own| own.starts_with(&real) || real.starts_with(own)) {
-                bail!(
-                    "{what}: it holds, or lies in, {}, which is --recovery-dir or a --backup-root: name another folder",
-                    kept.display()
-                );
-            }
+            let (what, real) = usable(flag, named, own)?;
             ensure!(
                 all.insert(named.name.clone(), (real, Folder { writable })).is_none(),
                 "{what}: the name {} is there twice: give each folder one of its own",
                 named.name
             );
         }
-        Ok(Self(all))
+        for named in &args.drill_folder {
+            let (what, real) = usable("--drill-folder", named, own)?;
+            let mut others = all.values().map(|(root, _)| root).chain(drills.values());
+            if let Some(other) = others.find(|other| other.starts_with(&real) || real.starts_with(other)) {
+                bail!(
+                    "{what}: it holds, or lies in, {}, which is another --drill-folder or a file root: name another folder",
+                    other.display()
+                );
+            }
+            ensure!(
+                drills.insert(named.name.clone(), real).is_none(),
+                "{what}: the site {} is there twice: give each site one folder",
+                named.name
+            );
+        }
+        Ok(Self { trees: all, drills })
+    }
+
+    /// The folder for drills of file trees at a site.
+    pub fn for_drills(&self, site: &str) -> Option<&Path> {
+        self.drills.get(site).map(PathBuf::as_path)
     }
 
     /// What decisions look at.
     pub fn facts(&self) -> BTreeMap<String, Folder> {
-        self.0.iter().map(|(name, (_, folder))| (name.clone(), *folder)).collect()
+        self.trees.iter().map(|(name, (_, folder))| (name.clone(), *folder)).collect()
     }
 
     /// The path of a place, after a look at every folder on the way.
     fn path(&self, place: &FilePlace, usage: Use) -> Result<PathBuf, NoPlace> {
         let refuse = |message: String| NoPlace { field: "subpath", reason: Reason::SourceRefused, message };
-        let Some((root, _)) = self.0.get(&place.folder) else {
+        let Some((root, _)) = self.trees.get(&place.folder) else {
             return Err(refuse(format!("the folder {} is not known here any more", place.folder)));
         };
         let parts: Vec<&str> = place.below.split('/').filter(|part| !part.is_empty()).collect();
@@ -98,6 +113,23 @@ impl Folders {
         }
         Ok(path)
     }
+}
+
+/// A folder of the command line, with what it is called and where it really is. None may hold, or lie in, a folder that this operator keeps
+/// for itself.
+fn usable(flag: &str, named: &NamedFolder, own: &[PathBuf]) -> anyhow::Result<(String, PathBuf)> {
+    let what = format!("{flag} {}={}", named.name, named.path.display());
+    let real = std::fs::canonicalize(&named.path).with_context(|| format!("{what}: name a folder that exists"))?;
+    ensure!(real.is_dir(), "{what}: it is no folder");
+    ensure!(real.to_str().is_some(), "{what}: its path is not UTF-8");
+    ensure!(real.parent().is_some(), "{what}: the whole machine is no file tree: name a folder below /");
+    if let Some(kept) = own.iter().find(|own| own.starts_with(&real) || real.starts_with(own)) {
+        bail!(
+            "{what}: it holds, or lies in, {}, which is --recovery-dir or a --backup-root: name another folder",
+            kept.display()
+        );
+    }
+    Ok((what, real))
 }
 
 /// The tree that a plan or restore names, or why it may not have it. `named` is the pointer to what names it, and of what that is.
@@ -127,7 +159,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::runtime::args::NamedFolder;
 
     fn named(name: &str, path: &Path) -> NamedFolder {
         NamedFolder { name: name.to_owned(), path: path.to_owned() }

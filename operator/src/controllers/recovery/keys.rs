@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use zhengyun_crds::marks;
 use zhengyun_crds::recovery::{DrillRecord, SignatureAlgorithm};
 
@@ -33,8 +33,29 @@ pub struct Repository {
     pub known_head: String,
     /// Name of the key that opens it with the escrow password.
     pub escrow_key: String,
+    /// How large it was when that was last measured; none before its first backup.
+    pub measured: Option<Measured>,
     /// As which version of its Secret it was read; none before there is one.
     pub version: Option<String>,
+}
+
+/// The size of a repository, and when it was measured: by the number of the last link of its chain, which never falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Number of that link.
+    pub link: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Measured {
+    /// The later one of two; of two at the same link the larger one, for nobody knows which came last.
+    pub fn later(known: Option<Self>, new: Self) -> Self {
+        match known {
+            Some(known) if (known.link, known.bytes) > (new.link, new.bytes) => known,
+            _ => new,
+        }
+    }
 }
 
 impl Repository {
@@ -164,8 +185,15 @@ pub async fn repository(
         public_key: given("publicKey"),
         known_head: given("knownHead"),
         escrow_key: given("escrowKey"),
+        measured: measured(&given("measured")),
         version: secret.resource_version(),
     }))
+}
+
+/// As it stands in the Secret: the link and the bytes.
+fn measured(text: &str) -> Option<Measured> {
+    let (link, bytes) = text.split_once(' ')?;
+    Some(Measured { link: link.parse().ok()?, bytes: bytes.parse().ok()? })
 }
 
 /// Writes down what is known of a repository, unless somebody else did so since it was read: an operator that stood still must not
@@ -186,6 +214,9 @@ pub async fn remember(
             "escrowKey": encoded(&known.escrow_key)
         }
     });
+    if let (Some(measured), Some(data)) = (known.measured, body.pointer_mut("/data").and_then(Value::as_object_mut)) {
+        data.insert("measured".to_owned(), json!(encoded(&format!("{} {}", measured.link, measured.bytes))));
+    }
     let Some(version) = &known.version else {
         let secret = serde_json::from_value(body).map_err(|e| ReconcileError::Transient(e.to_string()))?;
         return match secrets(context).create(&PostParams::default(), &secret).await {
@@ -194,7 +225,7 @@ pub async fn remember(
             other => Ok(other.map(drop)?),
         };
     };
-    if let Some(metadata) = body.pointer_mut("/metadata").and_then(serde_json::Value::as_object_mut) {
+    if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), json!(version));
     }
     secrets(context).patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await?;
@@ -231,7 +262,7 @@ mod tests {
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
     use data_encoding::BASE64;
 
-    use super::{about, escrow_name, generate, signed};
+    use super::{Measured, about, escrow_name, generate, measured, signed};
 
     #[test]
     fn a_record_is_signed_to_the_byte_and_names_its_key() {
@@ -247,6 +278,16 @@ mod tests {
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert!(signed("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", String::new()).is_none());
+    }
+
+    #[test]
+    fn the_later_measurement_counts() {
+        let at = |link, bytes| Measured { link, bytes };
+        assert_eq!(Measured::later(None, at(1, 5)), at(1, 5));
+        assert_eq!(Measured::later(Some(at(3, 9)), at(4, 5)), at(4, 5), "something was freed");
+        assert_eq!(Measured::later(Some(at(4, 5)), at(3, 9)), at(4, 5), "read late");
+        assert_eq!(Measured::later(Some(at(4, 5)), at(4, 3)), at(4, 5));
+        assert_eq!((measured("4 5"), measured(""), measured("4")), (Some(at(4, 5)), None, None));
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub(super) async fn observe(
             let unclaimed = !has_finalizer(request, marks::FINALIZER_CHARGE) && facts.booked.is_zero();
             if submitted && unclaimed && assessment.findings.is_empty() {
                 let reservation = Charge::reserved(assessment.charge.clone());
-                facts.refusal = ledger.would_refuse(&change(request, &facts.department, reservation));
+                facts.refusal = ledger.would_refuse(&[change(request, &facts.department, reservation)]);
             }
         }
         match try_at_site(context, request, namespace, &grant_name, &assessment).await {

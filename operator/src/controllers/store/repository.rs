@@ -213,6 +213,7 @@ async fn finish(
         public_key: made.public_key,
         known_head: made.chain.to_string(),
         escrow_key: made.escrow_key,
+        measured: None,
         version: None,
     };
     keys::remember(context, wanted.store, wanted.department, &known).await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::login::Login;
 use super::{DatabaseArgs, Server};
@@ -16,6 +16,8 @@ use crate::error::{Result, WorkerError};
 const KEPT: usize = 8 * 1024;
 /// How soon a cancelled run ends its program.
 const NAP: Duration = Duration::from_millis(100);
+/// A server that is gone without a word, such as one whose machine lost its power, is noticed within two minutes.
+const NOTICE: &str = "keepalives_idle=60 keepalives_interval=15 keepalives_count=4 tcp_user_timeout=120000";
 
 /// A program of PostgreSQL's.
 #[derive(Clone, Debug)]
@@ -49,7 +51,10 @@ impl Tool {
         let login: &Login = &server.login;
         command.env("PGHOST", &login.host).env("PGHOSTADDR", server.address.to_string());
         command.env("PGPORT", login.port.to_string()).env("PGUSER", &login.user);
-        command.env("PGPASSWORD", login.password.reveal()).env("PGDATABASE", &login.database);
+        command.env("PGPASSWORD", login.password.reveal());
+        // As the value of a connection string, so that no name is taken for one; the rest can be given nowhere else.
+        let quoted = login.database.replace('\\', "\\\\").replace('\'', "\\'");
+        command.arg(format!("--dbname=dbname='{quoted}' {NOTICE}"));
         command.env("PGAPPNAME", format!("{}-{}", super::APPLICATION, self.name)).env("PGCONNECT_TIMEOUT", "10");
         command.env("PGGSSENCMODE", "disable");
         match &login.ca {
@@ -82,6 +87,45 @@ fn bare(path: &Path) -> Command {
     command
 }
 
+/// How long a program may be waited for that writes nothing.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    /// Since when it is waited for.
+    since: Mutex<Option<Instant>>,
+}
+
+impl Silence {
+    fn is_over(&self) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= self.limit)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        let mut waits = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was found to be silent stays so.
+        if !waits.is_some_and(|since| since.elapsed() >= self.limit) {
+            *waits = since;
+        }
+    }
+}
+
+/// What a program writes, listened to: only the time in which nothing else holds it up counts as silence.
+#[derive(Debug)]
+pub struct Heard<'a> {
+    stdout: &'a mut ChildStdout,
+    silence: &'a Silence,
+}
+
+impl Read for Heard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.silence.set(Some(Instant::now()));
+        let read = self.stdout.read(buffer);
+        self.silence.set(None);
+        read
+    }
+}
+
 /// A program that runs. It ends with this, and soon after the run was cancelled.
 #[derive(Debug)]
 pub struct Running {
@@ -89,6 +133,7 @@ pub struct Running {
     said: Option<JoinHandle<String>>,
     watch: Option<JoinHandle<()>>,
     done: Arc<std::sync::atomic::AtomicBool>,
+    silence: Arc<Silence>,
     /// What it writes, if that is read here.
     pub stdout: Option<ChildStdout>,
     /// What it reads, if that is written here.
@@ -98,6 +143,11 @@ pub struct Running {
 impl Running {
     /// Starts a program; what it says on stderr is kept.
     pub fn start(command: &mut Command, control: &Control) -> Result<Self> {
+        Self::start_within(command, control, Duration::MAX)
+    }
+
+    /// Starts a program that is ended when it is [heard](Self::heard) and writes nothing for so long.
+    pub fn start_within(command: &mut Command, control: &Control, limit: Duration) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command
             .stderr(Stdio::piped())
@@ -107,11 +157,13 @@ impl Running {
         let said = stderr.map(|stderr| std::thread::spawn(move || tail(stderr)));
         let child = Arc::new(Mutex::new(child));
         let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let silence = Arc::new(Silence { limit, since: Mutex::default() });
         let watch = {
             let (child, done, control) = (Arc::clone(&child), Arc::clone(&done), control.clone());
+            let silence = Arc::clone(&silence);
             std::thread::spawn(move || {
                 while !done.load(std::sync::atomic::Ordering::Acquire) {
-                    if control.is_cancelled() {
+                    if control.is_cancelled() || silence.is_over() {
                         let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
                         return;
                     }
@@ -119,7 +171,12 @@ impl Running {
                 }
             })
         };
-        Ok(Self { child, said, watch: Some(watch), done, stdout, stdin })
+        Ok(Self { child, said, watch: Some(watch), done, silence, stdout, stdin })
+    }
+
+    /// What it writes; none if that is not read here.
+    pub fn heard(&mut self) -> Option<Heard<'_>> {
+        Some(Heard { stdout: self.stdout.as_mut()?, silence: &self.silence })
     }
 
     /// Ends it now.
@@ -140,6 +197,9 @@ impl Running {
             }
         };
         let said = self.said.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if self.silence.is_over() {
+            return Ok(Err(format!("it wrote nothing for {} s and was ended", self.silence.limit.as_secs())));
+        }
         if status.success() {
             return Ok(Ok(()));
         }

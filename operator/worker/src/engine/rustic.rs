@@ -345,8 +345,8 @@ impl Engine for Rustic {
         self.ask("forgetting snapshots", || repository.delete_snapshots(&ids))
     }
 
-    fn prune(&mut self, keep_deleted: Duration) -> Result<Pruning> {
-        self.held_prune(keep_deleted)
+    fn prune(&mut self, keep_deleted: Duration, repack: bool) -> Result<Pruning> {
+        self.held_prune(keep_deleted, repack)
     }
 
     fn replicate(&mut self, from: &Self, snapshot: &Snapshot) -> Result<Snapshot> {

@@ -25,6 +25,7 @@ use crate::source::batcher::{Batcher, Bounds};
 use crate::store::Store;
 use crate::store::lease::{Claim, Fence, Lease};
 use crate::store::open::StoreArgs;
+use crate::store::room::RoomArgs;
 
 /// Capture sources into a repository.
 #[derive(Clone, Debug, clap::Args)]
@@ -56,6 +57,9 @@ pub struct BackupArgs {
     /// Seconds to wait while another run holds the repository.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub lease_wait: u64,
+    /// How much there is room for.
+    #[command(flatten)]
+    pub room: RoomArgs,
     /// Bytes of a batch, in MiB.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub batch_mib: u64,
@@ -73,6 +77,8 @@ pub struct BackupReport {
     items: u64,
     bytes: u64,
     uploaded: u64,
+    /// Bytes of everything in the repository when it was done.
+    stored: u64,
     batches: usize,
     resumed_batches: usize,
     captured_at: String,
@@ -142,6 +148,7 @@ fn under_lease(
     runtime: &Handle,
     control: &Control,
 ) -> Result<BackupReport> {
+    args.room.put_in_force(&store)?;
     let mut engine = args.keys.open(&store, Access::Write(lease.fence()), control)?;
     let journal = Journal::open(
         &args.state_dir,
@@ -165,6 +172,7 @@ fn under_lease(
     let mut report = work.run(args, signing, &mut chain, runtime)?;
     report.held_against = args.trust.known_head()?;
     work.forget_batches()?;
+    report.stored = work.store.measure()?;
     work.journal.finish()?;
     Ok(report)
 }
@@ -379,6 +387,7 @@ impl Backup<'_> {
             items: s.items,
             bytes: s.bytes,
             uploaded: self.control.standing().uploaded,
+            stored: 0,
             batches: self.journal.batches().len(),
             resumed_batches: resumed,
             captured_at: s.captured_at.clone(),

@@ -51,6 +51,8 @@ pub struct ForgetReport {
     leftovers: Vec<String>,
     /// Runs whose leftovers stayed.
     kept_runs: Vec<String>,
+    /// Bytes of everything in the repository when it was done.
+    stored: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pruned: Option<Pruned>,
     /// What kept the rest from being done after it was signed; the next run does it.
@@ -98,6 +100,7 @@ pub fn forget(args: &ForgetArgs, runtime: &Handle, control: &Control) -> Result<
             forgotten: ours.chain.forgotten().into_iter().map(str::to_owned).collect(),
             leftovers: tidied.leftovers,
             kept_runs: args.keep_runs.clone(),
+            stored: ours.store.measure()?,
             pruned: tidied.pruned,
             unfinished,
             chain: ours.chain.known_head(),

@@ -45,8 +45,7 @@ pub fn probe(args: &ProbeArgs, runtime: &Handle, control: &Control) -> Result<Pr
     control.enter("writing");
     creates_once(&store)?;
     control.enter("listing");
-    let used_bytes = store.list("")?.iter().map(|stored| stored.size).sum();
-    Ok(ProbeReport { identity, used_bytes })
+    Ok(ProbeReport { identity, used_bytes: store.measure()? })
 }
 
 fn identity(store: &Store, wanted: Option<&str>, hub: &str) -> Result<String> {

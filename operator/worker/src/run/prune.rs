@@ -40,6 +40,9 @@ pub struct KeepArgs {
     /// Delete what was marked at least so many hours ago. It must be longer than the longest backup takes.
     #[arg(long, default_value_t = KEEP_DELETED_HOURS, value_name = "HOURS")]
     pub keep_deleted_hours: u64,
+    /// Store nothing anew: of packs that are needed in part, nothing is freed. For where there is no room to grow meanwhile.
+    #[arg(long)]
+    pub no_repack: bool,
 }
 
 /// What was removed.
@@ -92,7 +95,8 @@ pub(super) fn pruned(ours: &mut Ours, keep: KeepArgs, control: &Control) -> Resu
     // Of one that failed and gave the lease back in good order.
     settle(&ours.store, &ours.chain, &ours.fence)?;
     ours.in_force(&[])?;
-    let pruning = ours.engine.prune(Duration::from_secs(keep.keep_deleted_hours.saturating_mul(3600)))?;
+    let pruning =
+        ours.engine.prune(Duration::from_secs(keep.keep_deleted_hours.saturating_mul(3600)), !keep.no_repack)?;
     let held = pruning.held;
     let done = Pruned { packs: pruning.removed.0, bytes: pruning.removed.1, marked: pruning.marked };
     if held.written.is_empty() && held.deleted.is_empty() {

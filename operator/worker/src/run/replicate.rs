@@ -23,6 +23,7 @@ use crate::evidence::heads;
 use crate::evidence::items::path_text;
 use crate::secret::read_secret;
 use crate::store::open::StoreArgs;
+use crate::store::room::RoomArgs;
 use crate::store::{Store, lease};
 
 /// Copy a backup to another repository.
@@ -31,6 +32,9 @@ pub struct ReplicateArgs {
     /// Where to: a repository of the same department, with the same signing key.
     #[command(flatten)]
     pub write: WriteArgs,
+    /// How much there is room for.
+    #[command(flatten)]
+    pub room: RoomArgs,
     /// Where from: a directory, or s3://BUCKET/PREFIX.
     #[arg(long, value_name = "PLACE")]
     pub from: String,
@@ -70,6 +74,8 @@ pub struct ReplicateReport {
     items: u64,
     bytes: u64,
     uploaded: u64,
+    /// Bytes of everything in the repository when it was done.
+    stored: u64,
     /// To be kept elsewhere: with it an old copy of the repository with the copy shows.
     chain: KnownHead,
     /// The head that was known before, if one was given: the chain continues it.
@@ -80,6 +86,7 @@ pub struct ReplicateReport {
 /// Copies a backup.
 pub fn replicate(args: &ReplicateArgs, runtime: &Handle, control: &Control) -> Result<ReplicateReport> {
     writing(&args.write, runtime, control, |ours| {
+        args.room.put_in_force(&ours.store)?;
         let store = Source::store(args, runtime)?;
         // Others may write to where it comes from.
         let read = || {
@@ -102,6 +109,7 @@ pub fn replicate(args: &ReplicateArgs, runtime: &Handle, control: &Control) -> R
             items: copied.items,
             bytes: copied.bytes,
             uploaded: control.standing().uploaded,
+            stored: ours.store.measure()?,
             chain: ours.chain.known_head(),
             held_against: ours.held_against.clone(),
         })

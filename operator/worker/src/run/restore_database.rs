@@ -236,9 +236,6 @@ impl Restore<'_> {
     fn write(&self, stored: &[Object], there: &[Object], clean: bool) -> Result<Tables> {
         let mut command = self.load.on(&self.server, self.scratch.directory())?;
         command.args(["--single-transaction", "--exit-on-error", "--no-password"]);
-        // As the value of a connection string, so that no name is taken for one.
-        let quoted = self.target.login.database.replace('\\', "\\\\").replace('\'', "\\'");
-        command.arg(format!("--dbname=dbname='{quoted}'"));
         if clean {
             command.args(["--clean", "--if-exists"]);
         }

@@ -46,6 +46,10 @@ pub struct FilesReport {
     pub compared: u64,
     /// Whether they are what the manifest says; none if that was not asked for.
     pub equal: Option<bool>,
+    /// Items that the manifest lists, without those that cannot be restored by their nature, and their bytes.
+    pub listed: (u64, u64),
+    /// Those of them that were read back and are what the manifest says, and their bytes.
+    pub same: (u64, u64),
 }
 
 /// A restore under way.

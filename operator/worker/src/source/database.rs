@@ -108,7 +108,7 @@ impl Database {
         // Without compression, so that what did not change is stored once.
         command.args(["--format=custom", "--compress=0", "--no-password", LOCK_WAIT]);
         command.arg(format!("--snapshot={snapshot}")).stdout(Stdio::piped());
-        let dump = Running::start(&mut command, control)?;
+        let dump = Running::start_within(&mut command, control, args.silence())?;
         let top = Path::new(DATA_DIR).join(name);
         let directory = |path: PathBuf| Entry {
             path,
@@ -155,8 +155,8 @@ impl Database {
     fn part(&mut self) -> Result<Option<Entry>> {
         let Some(held) = self.room.take(&self.control) else { return Ok(None) };
         let Some(running) = &mut self.dump else { return Ok(None) };
-        let Some(stdout) = &mut running.stdout else { return Ok(None) };
-        let content = self.cutter.cut(stdout).map_err(|e| unreadable(&self.name, e))?;
+        let Some(mut heard) = running.heard() else { return Ok(None) };
+        let content = self.cutter.cut(&mut heard).map_err(|e| unreadable(&self.name, e))?;
         if let Some(content) = content {
             return Ok(Some(self.entry(content, held)));
         }
@@ -182,7 +182,7 @@ impl Database {
             &self.login,
             "DumpFailed",
             format!("pg_dump failed: {said}"),
-            "let the user read everything (GRANT pg_read_all_data), and mend what pg_dump names",
+            "let the user read everything (GRANT pg_read_all_data), mend what pg_dump names, and see that the server answers",
         )
     }
 }

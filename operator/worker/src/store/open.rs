@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::Store;
+use super::room::Room;
 use crate::error::{Result, WorkerError};
 use crate::secret::read_secret;
 
@@ -112,6 +113,7 @@ impl StoreArgs {
             location: root.display().to_string(),
             directory: Some(root),
             runtime: runtime.clone(),
+            room: Room::default(),
             crash: self.crash_after_store_write.map(|n| Arc::new(n.into())),
         })
     }
@@ -176,6 +178,7 @@ impl StoreArgs {
             location: self.store.clone(),
             directory: None,
             runtime: runtime.clone(),
+            room: Room::default(),
             crash: self.crash_after_store_write.map(|n| Arc::new(n.into())),
         })
     }

@@ -1,5 +1,7 @@
 //! kill -9 at every write, at any time, SIGTERM, and a full disk.
 
+mod at_random;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -20,6 +20,7 @@ mod namespace;
 #[expect(unreachable_pub, dead_code, reason = "the lab has the same file, and shows it to others")]
 mod postgres;
 mod retention;
+mod room;
 #[path = "../../../../tests/src/lab/s3.rs"]
 #[expect(unreachable_pub, reason = "the lab has the same file, and shows it to others")]
 mod s3;

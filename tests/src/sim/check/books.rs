@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::run::Standing;
 use super::amount::{add, thousandths};
 use super::{Sums, View, number, on_hub, text};
+use crate::apiserver::Verb;
 
 /// What one object holds at one site.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,13 @@ pub(super) fn held(standing: &Standing, site: &str) -> BTreeMap<String, Held> {
             let Some(charge) = object.pointer("/status/charge").filter(|c| text(c, "/site") == site) else { continue };
             let department = key.namespace.trim_start_matches("dept-").to_owned();
             all.insert(text(object, "/metadata/uid").to_owned(), one(department, charge, charge));
+        }
+    }
+    for (key, plan) in on_hub(standing, "recoveryplans") {
+        let charges = plan.pointer("/status/charges").and_then(Value::as_array).into_iter().flatten();
+        for charge in charges.filter(|charge| text(charge, "/site") == site) {
+            let department = key.namespace.trim_start_matches("dept-").to_owned();
+            all.insert(text(plan, "/metadata/uid").to_owned(), one(department, charge, charge));
         }
     }
     for (_, ledger) in on_hub(standing, "ledgers").filter(|(key, _)| key.name == site) {
@@ -67,7 +75,7 @@ fn chain<'a>(standing: &'a Standing, department: &str) -> Vec<&'a str> {
 }
 
 fn is_ours(view: &View<'_>) -> bool {
-    ["ledgers", "resourcerequests", "resourcegrants"].iter().any(|plural| view.is_hub(plural))
+    ["ledgers", "resourcerequests", "resourcegrants", "recoveryplans"].iter().any(|plural| view.is_hub(plural))
 }
 
 fn sites(standing: &Standing) -> Vec<String> {
@@ -164,5 +172,18 @@ pub(super) fn counts_only_rise(view: &View<'_>) -> Vec<String> {
     if view.is_hub("resourcegrants") || view.is_hub("resourcerequests") {
         wrong.extend(["/status/charge/sequence"].into_iter().filter(|p| falls(p)));
     }
-    wrong.into_iter().map(|pointer| format!("{pointer} falls")).collect()
+    let mut wrong: Vec<String> = wrong.into_iter().map(|pointer| format!("{pointer} falls")).collect();
+    if view.is_hub("recoveryplans") && view.commit.verb != Verb::Delete {
+        let charges =
+            |plan: &Value| plan.pointer("/status/charges").and_then(Value::as_array).cloned().unwrap_or_default();
+        let after = charges(&view.commit.after);
+        for charge in charges(before) {
+            let site = text(&charge, "/site");
+            let next = after.iter().find(|next| text(next, "/site") == site);
+            if next.is_none_or(|next| number(next, "/sequence") < number(&charge, "/sequence")) {
+                wrong.push(format!("the sequence of its charge at {site} falls"));
+            }
+        }
+    }
+    wrong
 }

@@ -8,11 +8,27 @@ use http::Request;
 use kube::client::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use zhengyun_operator::runtime::written::looked_at;
 
 use super::Gate;
 
-/// When a request's turn comes, what it is, and how often the like was sent before.
-pub(super) type Turns = BTreeMap<(Instant, String, u64), oneshot::Sender<()>>;
+/// Requests under way.
+pub(super) type Turns = BTreeMap<Turn, oneshot::Sender<()>>;
+
+/// Where a request stands among the others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    /// When its turn comes.
+    at: Instant,
+    /// What it is.
+    what: String,
+    /// How often the same was sent in an earlier millisecond.
+    nth: u64,
+    /// For which object it is sent: two looks may ask the same in the same millisecond, and go on differently.
+    sake: Option<String>,
+    /// How many requests are under way that are the same in all of this.
+    twin: u64,
+}
 
 impl Gate {
     /// Lets one request after the other take place, never two in the same millisecond. Which of several comes first follows from
@@ -25,9 +41,9 @@ impl Gate {
                 self.sent.notified().await;
                 continue;
             };
-            if next.0 > Instant::now() {
+            if next.at > Instant::now() {
                 // Something with an earlier turn may be sent meanwhile.
-                let _ = tokio::time::timeout_at(next.0, self.sent.notified()).await;
+                let _ = tokio::time::timeout_at(next.at, self.sent.notified()).await;
                 continue;
             }
             let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&next);
@@ -41,12 +57,23 @@ impl Gate {
 
     pub(super) async fn await_turn(&self, what: String) {
         let turn = {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let nth = counts.alike.entry(what.clone()).or_default();
-            *nth = nth.saturating_add(1);
-            let at = Instant::now() + pace(self.plan.seed, &what, *nth);
+            let now = Instant::now();
+            let nth = {
+                let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+                let (nth, last) = counts.alike.entry(what.clone()).or_insert((1, now));
+                if *last != now {
+                    (*nth, *last) = (nth.saturating_add(1), now);
+                }
+                *nth
+            };
+            let at = now + pace(self.plan.seed, &what, nth);
+            let mut own = Turn { at, what, nth, sake: looked_at(), twin: 0 };
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            while turns.contains_key(&own) {
+                own.twin = own.twin.saturating_add(1);
+            }
             let (sender, turn) = oneshot::channel();
-            self.turns.lock().unwrap_or_else(PoisonError::into_inner).insert((at, what, *nth), sender);
+            turns.insert(own, sender);
             turn
         };
         self.sent.notify_one();

@@ -23,6 +23,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 /// How often somebody who waits for the lease looks.
 const LOOK: Duration = Duration::from_secs(5);
+/// Object that says which store it is.
+const MARK: &str = "zhengyun-store";
 
 /// A link of the chain.
 #[derive(Clone, Debug)]
@@ -182,9 +184,7 @@ impl Repository {
 
     /// Which store it is; the same in every run, so that records can be compared.
     pub(super) async fn identity(&self, pinned: Option<&str>) -> Step<String> {
-        let mark = self.api.get_opt("zhengyun-store").await.map_err(|e| away(&e))?;
-        let found = mark.and_then(|mark| mark.data?.remove("identity"));
-        match (found, pinned) {
+        match (self.mark().await?, pinned) {
             (Some(found), pinned) if pinned.is_none_or(|pinned| pinned == found) => Ok(found),
             (Some(found), _) => {
                 Err(fault("AnotherStore", format!("it is store {found}, another one was joined"), false))
@@ -194,10 +194,19 @@ impl Repository {
             }
             (None, None) => {
                 let identity = sha256(&self.bucket).chars().take(32).collect::<String>();
-                self.create("zhengyun-store", [("identity".to_owned(), identity.clone())].into()).await?;
-                Ok(identity)
+                if self.create(MARK, [("identity".to_owned(), identity.clone())].into()).await? {
+                    return Ok(identity);
+                }
+                // Somebody else was first, it is said; theirs stands.
+                let gone = || fault("AnotherStore", "what was written is not there".to_owned(), false);
+                self.mark().await?.ok_or_else(gone)
             }
         }
+    }
+
+    async fn mark(&self) -> Step<Option<String>> {
+        let mark = self.api.get_opt(MARK).await.map_err(|e| away(&e))?;
+        Ok(mark.and_then(|mark| mark.data?.remove("identity")))
     }
 
     async fn create(&self, name: &str, data: BTreeMap<String, String>) -> Step<bool> {

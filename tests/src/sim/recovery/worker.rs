@@ -125,6 +125,7 @@ async fn backup(process: &Process) -> Step<Value> {
             process.count(items.len(), size(&items));
         }
         let snapshot = repository.snapshot_of(run);
+        fits(process, &held, &snapshot, &items)?;
         repository.fence(process, &lease).await?;
         repository.store(&snapshot, run, &items).await?;
         process.enter("signing").await?;
@@ -136,9 +137,29 @@ async fn backup(process: &Process) -> Step<Value> {
         let held = repository.append(process, &held, &json!({ "backup": statement })).await?;
         let done = held.backups().into_iter().find(ours);
         let done = done.ok_or_else(|| fault("EngineFailure", "what was just signed is not there", false))?;
-        Ok(sealed(process, &held, &done))
+        Ok(sealed(process, &repository.read().await?, &done))
     })
     .await
+}
+
+/// Whether there is room for what is about to be stored.
+fn fits(process: &Process, held: &Held, snapshot: &str, items: &Items) -> Step<()> {
+    let limit: u64 = process.order.one("--repository-limit").parse().unwrap_or_default();
+    let after = stored(held, Some(snapshot)).saturating_add(size(items));
+    if after <= limit {
+        return Ok(());
+    }
+    Err(fault(
+        "QuotaExceeded",
+        format!("--repository-limit: the repository may hold {limit} bytes, not {after}"),
+        false,
+    ))
+}
+
+/// Bytes of everything in a repository but one snapshot.
+fn stored(held: &Held, but: Option<&str>) -> u64 {
+    let others = held.snapshots.iter().filter(|(name, _)| Some(name.as_str()) != but);
+    others.map(|(_, (_, items))| size(items)).sum()
 }
 
 /// The report of a backup or a copy.
@@ -146,7 +167,7 @@ fn sealed(process: &Process, held: &Held, done: &Backup) -> Value {
     let of = |name: &str| done.statement.get(name).cloned().unwrap_or_default();
     json!({
         "run": of("run"), "attempt": 1, "snapshot": done.snapshot, "root": done.root, "items": of("items"),
-        "bytes": of("bytes"), "uploaded": of("bytes"), "batches": 1, "resumedBatches": 0,
+        "bytes": of("bytes"), "uploaded": of("bytes"), "stored": stored(held, None), "batches": 1, "resumedBatches": 0,
         "capturedAt": of("capturedAt"), "sources": of("sources"), "chain": held.head(),
         "heldAgainst": trust(process).head()
     })
@@ -212,6 +233,7 @@ async fn replicate(process: &Process) -> Step<Value> {
         }
         let items = from.snapshots.get(&original.snapshot).map(|(_, items)| items.clone()).unwrap_or_default();
         let snapshot = repository.snapshot_of(run);
+        fits(process, &held, &snapshot, &items)?;
         repository.fence(process, &lease).await?;
         repository.store(&snapshot, run, &items).await?;
         process.enter("signing").await?;
@@ -223,7 +245,7 @@ async fn replicate(process: &Process) -> Step<Value> {
         let held = repository.append(process, &held, &json!({ "backup": statement })).await?;
         let done = held.backups().into_iter().find(ours);
         let done = done.ok_or_else(|| fault("EngineFailure", "what was just signed is not there", false))?;
-        Ok(sealed(process, &held, &done))
+        Ok(sealed(process, &repository.read().await?, &done))
     })
     .await
 }
@@ -259,6 +281,7 @@ async fn forget(process: &Process) -> Step<Value> {
         }
         Ok(json!({
             "at": at, "forgotten": gone, "leftovers": [], "keptRuns": kept, "chain": held.head(),
+            "stored": stored(&repository.read().await?, None),
             "heldAgainst": trust(process).head()
         }))
     })

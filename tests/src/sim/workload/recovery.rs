@@ -1,6 +1,7 @@
 //! Disaster recovery: the ground of its workloads, with what they look at.
 
 pub(super) mod backups;
+pub(super) mod charges;
 pub(super) mod drills;
 pub(super) mod restores;
 

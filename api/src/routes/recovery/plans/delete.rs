@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 6;
 /// Pause after a lost one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A recovery plan that is gone, and what stays of it.
+/// A recovery plan that is ended, and what stays of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeletedPlan {
@@ -37,7 +37,7 @@ pub(crate) struct DeletedPlan {
     name: String,
     /// The UID that it had.
     uid: String,
-    /// Whether it was deleted; false where it was only tried.
+    /// Whether its deletion was ordered; false where it was only tried.
     deleted: bool,
     /// Backups whose data stays, by name; oldest first.
     backups: Vec<String>,
@@ -61,7 +61,8 @@ pub(crate) struct KeptCopy {
 
 /// Delete a recovery plan.
 ///
-/// It starts nothing more and drops nothing more. Its backups stay, in every store, with their records; the answer names them. A plan
+/// It starts nothing more and drops nothing more, and goes once nothing is charged to it: another plan of the department takes over what
+/// stands. Its backups stay, in every store, with their records; the answer names them. A plan
 /// with runs under way is not deleted. With `dryRun=all` nothing is deleted and the answer says what would stay.
 #[utoipa::path(delete, path = "/departments/{department}/recovery-plans/{name}", tag = "recovery", operation_id = "deleteRecoveryPlan",
     params(
@@ -179,16 +180,16 @@ fn kept(state: &AppState, at: &InDepartment, plan: &Resource, deleted: bool) -> 
 fn outcome(backups: usize, name: &str, key: &str) -> Text {
     if backups == 0 {
         return Text::new(
-            "该方案没有留有数据的备份。不会再自动备份或演练。",
-            "No backup of this plan holds data. Nothing is backed up or drilled by itself any more.",
+            "该方案没有留有数据的备份。不会再自动备份或演练；没有存量计在其名下后，方案即消失。",
+            "No backup of this plan holds data. Nothing is backed up or drilled by itself any more; the plan goes once nothing is charged to it.",
         );
     }
     Text::new(
         format!(
-            "{backups} 个备份的数据和记录全部保留，不再自动清理，也不再自动备份或演练。如需经本云恢复，请先以原名 {name} 和原密钥 {key} 重建方案；重建的方案不会清理这些备份。未重建时，可用 zhengyun-worker 和托管密码恢复。"
+            "{backups} 个备份的数据和记录全部保留，不再自动清理，也不再自动备份或演练。存量由本部门另一方案承接后，本方案即消失；没有其他方案时，本方案保留并注明原因（DeletionBlocked）。消失后如需经本云恢复，请先以原名 {name} 和原密钥 {key} 重建方案；重建的方案不会清理这些备份。未重建时，可用 zhengyun-worker 和托管密码恢复。"
         ),
         format!(
-            "Data and records of {backups} backups stay. Nothing drops them any more, and nothing is backed up or drilled by itself. To restore one through this cloud, first write a plan of the same name, {name}, with the same key, {key}, again; that plan drops none of them. Without it, zhengyun-worker restores with the escrow password."
+            "Data and records of {backups} backups stay. Nothing drops them any more, and nothing is backed up or drilled by itself. The plan goes once another plan of the department is charged for what stands; without one it stays and says so (DeletionBlocked). To restore a backup through this cloud when it is gone, first write a plan of the same name, {name}, with the same key, {key}, again; that plan drops none of them. Without it, zhengyun-worker restores with the escrow password."
         ),
     )
 }

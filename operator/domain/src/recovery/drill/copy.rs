@@ -2,7 +2,9 @@
 
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
-use zhengyun_crds::recovery::{BackupPhase, CopyState, RecoveryDrill, RecoveryPlan, SourceOrigin, SystemBackup};
+use zhengyun_crds::recovery::{
+    BackupPhase, CapturedSource, CopyState, RecoveryDrill, RecoveryPlan, SourceOrigin, SystemBackup,
+};
 
 use crate::recovery::run::Fault;
 
@@ -15,10 +17,51 @@ pub struct TriedCopy {
     pub snapshot: String,
     /// Root of its manifest.
     pub root: String,
-    /// The one source that it holds.
+    /// What it holds, in the order in which it is restored.
+    pub parts: Vec<Part>,
+}
+
+impl TriedCopy {
+    /// The grant whose namespace is among it.
+    pub fn grant(&self) -> Option<&str> {
+        self.parts.iter().find_map(|part| match &part.kind {
+            PartKind::Namespace { grant } => Some(grant.as_str()),
+            PartKind::Files { .. } => None,
+        })
+    }
+
+    /// Bytes of the file trees; none if it holds none.
+    pub fn file_bytes(&self) -> Option<u64> {
+        let bytes = self.parts.iter().filter_map(|part| match part.kind {
+            PartKind::Files { bytes } => Some(bytes),
+            PartKind::Namespace { .. } => None,
+        });
+        bytes.reduce(u64::saturating_add)
+    }
+}
+
+/// One source of a backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
     pub source: String,
-    /// Grant whose namespace that source is.
-    pub grant: String,
+    /// What it is.
+    pub kind: PartKind,
+}
+
+/// What a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// The namespace of a grant.
+    Namespace {
+        /// Grant.
+        grant: String,
+    },
+    /// A file tree.
+    Files {
+        /// Bytes of its files.
+        bytes: u64,
+    },
 }
 
 fn fault(reason: Reason, message: String) -> Fault {
@@ -82,40 +125,59 @@ pub fn choose(
     };
     let status = chosen.status.clone().unwrap_or_default();
     let name = chosen.name_any();
-    let [source] = status.sources.as_slice() else {
-        let sources: Vec<&str> = status.sources.iter().map(|s| s.name.as_str()).collect();
-        return Err(fault(
-            Reason::ActionNotAvailable,
-            format!(
-                "backup {name} holds {} sources ({}): drills restore backups of one source in this version; write a plan for each",
-                sources.len(),
-                sources.join(", ")
-            ),
-        ));
-    };
-    // A backup that does not say what it read is of before that was written down: then the plan tells.
-    let planned =
-        || plan.spec.sources.iter().find(|planned| planned.name == source.name).map(|planned| &planned.origin);
-    let grant = match source.origin.as_ref().or_else(planned) {
-        Some(SourceOrigin::Namespace(from)) => Some(from.grant.clone()),
-        _ => None,
-    };
-    let Some(grant) = grant else {
-        return Err(fault(
-            Reason::ActionNotAvailable,
-            format!(
-                "source {} of backup {name} is no namespace of a grant: drills restore whole namespaces in this version",
-                source.name
-            ),
-        ));
-    };
+    let parts = parts(plan, &name, &status.sources)?;
     let snapshot =
         status.copies.iter().find(|c| c.store == *store).and_then(|c| c.snapshot.clone()).unwrap_or_default();
     Ok(TriedCopy {
         backup: name,
         snapshot,
         root: status.manifest.map(|manifest| manifest.root).unwrap_or_default(),
-        source: source.name.clone(),
-        grant,
+        parts,
     })
+}
+
+/// What a backup holds, the namespace first: it takes longest to have room, and nothing else needs it.
+fn parts(plan: &RecoveryPlan, backup: &str, sources: &[CapturedSource]) -> Result<Vec<Part>, Fault> {
+    let mut parts = Vec::new();
+    for source in sources {
+        // A backup that does not say what it read is of before that was written down: then the plan tells.
+        let planned =
+            || plan.spec.sources.iter().find(|planned| planned.name == source.name).map(|planned| &planned.origin);
+        let kind = match source.origin.as_ref().or_else(planned) {
+            Some(SourceOrigin::Namespace(from)) => PartKind::Namespace { grant: from.grant.clone() },
+            Some(SourceOrigin::Files(_)) => PartKind::Files { bytes: source.bytes.try_into().unwrap_or_default() },
+            Some(SourceOrigin::Item(_) | SourceOrigin::Database(_)) => {
+                return Err(cannot(format!(
+                    "source {} of backup {backup} is a database: drills restore namespaces and file trees in this version; write a plan of its own for the database",
+                    source.name
+                )));
+            }
+            None => {
+                return Err(cannot(format!(
+                    "backup {backup} does not say what its source {} is, and plan {} does not name it any more: ask for a backup first",
+                    source.name,
+                    plan.name_any()
+                )));
+            }
+        };
+        parts.push(Part { source: source.name.clone(), kind });
+    }
+    let is_namespace = |part: &Part| matches!(part.kind, PartKind::Namespace { .. });
+    let namespaces: Vec<&str> = parts.iter().filter(|p| is_namespace(p)).map(|p| p.source.as_str()).collect();
+    if namespaces.len() > 1 {
+        return Err(cannot(format!(
+            "backup {backup} holds {} namespaces ({}): a drill has room for one; write a plan for each",
+            namespaces.len(),
+            namespaces.join(", ")
+        )));
+    }
+    if parts.is_empty() {
+        return Err(cannot(format!("backup {backup} holds no source: ask for a backup first")));
+    }
+    parts.sort_by_key(|part| !is_namespace(part));
+    Ok(parts)
+}
+
+fn cannot(message: String) -> Fault {
+    fault(Reason::ActionNotAvailable, message)
 }

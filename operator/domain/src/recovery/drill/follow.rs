@@ -53,7 +53,9 @@ pub struct Facts<'a> {
     pub lease: SignedDuration,
     /// Its scratch.
     pub scratch: &'a Scratch,
-    /// Its process.
+    /// How many parts of the backup come after the one that is at work.
+    pub left: usize,
+    /// The process of that part.
     pub sighting: &'a Sighting,
 }
 
@@ -66,6 +68,8 @@ pub struct Next {
     pub order: Order,
     /// Whether the scratch is to be ended.
     pub remove: bool,
+    /// Whether the part that was at work was restored and is equal.
+    pub equal: bool,
     /// Why it cannot go on, if so.
     pub fault: Option<Fault>,
 }
@@ -124,7 +128,7 @@ impl Report {
 /// When the table of phases has no such transition, which is a defect.
 pub fn follow(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     use DrillPhase as P;
-    let next = |phase, order| Ok(Next { phase, order, remove: false, fault: None });
+    let next = |phase, order| Ok(Next { phase, order, remove: false, equal: false, fault: None });
     match phase {
         P::Removing | P::Abandoning | P::Cancelling => return removal(phase, facts),
         P::Preparing | P::Restoring | P::Comparing => {}
@@ -157,13 +161,13 @@ pub fn follow(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
 
 fn failed(phase: DrillPhase, reason: Reason, message: String) -> Result<Next, Illegal> {
     let fault = Fault { reason: reason.as_str().to_owned(), message: cut(message, 1900), ..Fault::default() };
-    Ok(Next { phase: step(phase, Event::Failed)?, order: Order::Wait, remove: false, fault: Some(fault) })
+    Ok(Next { phase: step(phase, Event::Failed)?, order: Order::Wait, remove: false, equal: false, fault: Some(fault) })
 }
 
 /// Restoring and comparing: the process decides.
 fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
     use DrillPhase as P;
-    let next = |phase, order| Ok(Next { phase, order, remove: false, fault: None });
+    let next = |phase, order| Ok(Next { phase, order, remove: false, equal: false, fault: None });
     match facts.sighting {
         Sighting::Absent => next(phase, Order::Start),
         Sighting::Lost => next(step(phase, Event::WorkerLost)?, Order::Start),
@@ -174,11 +178,11 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
         }
         Sighting::Failed(fault) if fault.may_pass(facts.attempt) => {
             let phase = step(phase, Event::WorkerLost)?;
-            Ok(Next { phase, order: fault.order(), remove: false, fault: Some(fault.clone()) })
+            Ok(Next { phase, order: fault.order(), remove: false, equal: false, fault: Some(fault.clone()) })
         }
         Sighting::Failed(fault) => {
             let phase = step(phase, Event::Failed)?;
-            Ok(Next { phase, order: Order::Wait, remove: false, fault: Some(fault.clone()) })
+            Ok(Next { phase, order: Order::Wait, remove: false, equal: false, fault: Some(fault.clone()) })
         }
         Sighting::Done(report) => {
             let report = match Report::read(report) {
@@ -187,12 +191,16 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
             };
             let at = if phase == P::Restoring { step(phase, Event::Restored)? } else { phase };
             match report.problem() {
-                None => next(step(at, Event::ComparedEqual)?, Order::Wait),
+                None => {
+                    let event = if facts.left > 0 { Event::PartEqual } else { Event::ComparedEqual };
+                    let phase = step(at, event)?;
+                    Ok(Next { phase, order: Order::Wait, remove: false, equal: true, fault: None })
+                }
                 Some(message) => {
                     let reason = Reason::Differs.as_str().to_owned();
                     let fault = Fault { reason, message: cut(message, 1900), ..Fault::default() };
                     let phase = step(at, Event::ComparedUnequal)?;
-                    Ok(Next { phase, order: Order::Wait, remove: false, fault: Some(fault) })
+                    Ok(Next { phase, order: Order::Wait, remove: false, equal: false, fault: Some(fault) })
                 }
             }
         }
@@ -201,17 +209,21 @@ fn at_work(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
 
 /// The scratch goes once nothing writes to it any more, and the drill ends once it is gone.
 fn removal(phase: DrillPhase, facts: &Facts<'_>) -> Result<Next, Illegal> {
-    let stay = |order, remove| Ok(Next { phase, order, remove, fault: None });
+    let stay = |order, remove| Ok(Next { phase, order, remove, equal: false, fault: None });
     if facts.sighting.runs() {
         return stay(if facts.sighting.hangs() { Order::Kill } else { Order::Cancel }, false);
     }
     match facts.scratch {
-        Scratch::Ending(_) if seeded::is(Bug::ScratchForgotten) => {
-            Ok(Next { phase: step(phase, Event::ZeroProven)?, order: Order::Nothing, remove: false, fault: None })
-        }
+        Scratch::Ending(_) if seeded::is(Bug::ScratchForgotten) => Ok(Next {
+            phase: step(phase, Event::ZeroProven)?,
+            order: Order::Nothing,
+            remove: false,
+            equal: false,
+            fault: None,
+        }),
         Scratch::Absent | Scratch::Gone => {
             let phase = step(phase, Event::ZeroProven)?;
-            Ok(Next { phase, order: Order::Nothing, remove: false, fault: None })
+            Ok(Next { phase, order: Order::Nothing, remove: false, equal: false, fault: None })
         }
         Scratch::Ending(_) => stay(Order::Wait, false),
         Scratch::Coming(_) | Scratch::Ready => stay(Order::Wait, true),
@@ -236,7 +248,7 @@ mod tests {
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
     fn decide(phase: P, scratch: &Scratch, sighting: &Sighting) -> Next {
-        let facts = Facts { cancel: false, attempt: 1, held: HOUR, lease: HOUR, scratch, sighting };
+        let facts = Facts { cancel: false, attempt: 1, held: HOUR, lease: HOUR, scratch, left: 0, sighting };
         follow(phase, &facts).unwrap()
     }
 
@@ -274,6 +286,29 @@ mod tests {
         let unequal = decide(P::Comparing, &Scratch::Ready, &Sighting::Done(report(false, 2, 3))).fault.unwrap();
         assert_eq!(unequal.reason, "Differs");
         assert!(unequal.message.contains("1 of 3") && unequal.message.contains("ConfigMap a"), "{}", unequal.message);
+    }
+
+    #[test]
+    fn a_backup_of_several_parts_passes_only_when_the_last_one_is_equal() {
+        let (scratch, equal) = (Scratch::Ready, Sighting::Done(report(true, 3, 3)));
+        for phase in [P::Restoring, P::Comparing] {
+            for (left, expected) in [(2, P::Restoring), (1, P::Restoring), (0, P::Removing)] {
+                let facts = Facts {
+                    cancel: false,
+                    attempt: 1,
+                    held: HOUR,
+                    lease: HOUR,
+                    scratch: &scratch,
+                    left,
+                    sighting: &equal,
+                };
+                let next = follow(phase, &facts).unwrap();
+                assert_eq!((next.phase, next.equal, next.fault), (expected, true, None), "{phase} {left}");
+                let unequal = Sighting::Done(report(false, 2, 3));
+                let next = follow(phase, &Facts { sighting: &unequal, ..facts }).unwrap();
+                assert_eq!((next.phase, next.equal), (P::Abandoning, false), "{phase} {left}");
+            }
+        }
     }
 
     #[test]
@@ -319,6 +354,7 @@ mod tests {
                 held: SignedDuration::from_mins(61),
                 lease: HOUR,
                 scratch: &scratch,
+                left: 0,
                 sighting: &sighting,
             };
             let over = follow(phase, &facts).unwrap();
@@ -359,7 +395,7 @@ mod tests {
     fn what_ended_or_has_not_begun_is_left_alone() {
         for phase in P::ALL.iter().copied().filter(|p| p.is_terminal() || matches!(p, P::Pending | P::Reserving)) {
             let next = decide(phase, &Scratch::Ready, &running("restoring", 0));
-            assert_eq!(next, Next { phase, order: Order::Nothing, remove: false, fault: None });
+            assert_eq!(next, Next { phase, order: Order::Nothing, remove: false, equal: false, fault: None });
         }
     }
 }

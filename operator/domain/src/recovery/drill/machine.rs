@@ -15,8 +15,10 @@ pub enum Event {
     NoRoom,
     /// The scratch stands.
     Prepared,
-    /// Everything was restored and is ready.
+    /// Everything of a part was restored and is ready.
     Restored,
+    /// What was restored is equal to the manifest, and the backup holds more.
+    PartEqual,
     /// All of it is equal to the manifest.
     ComparedEqual,
     /// Some of it is not.
@@ -33,13 +35,14 @@ pub enum Event {
 
 impl Event {
     /// Every event, for exhaustive tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::Refused,
         Self::Reserved,
         Self::NoRoom,
         Self::Prepared,
         Self::Restored,
+        Self::PartEqual,
         Self::ComparedEqual,
         Self::ComparedUnequal,
         Self::WorkerLost,
@@ -70,7 +73,7 @@ pub const fn step(phase: DrillPhase, event: Event) -> Result<DrillPhase, Illegal
         (P::Pending | P::Reserving, Event::Refused) | (P::Abandoning, Event::ZeroProven) => Ok(P::Failed),
         (P::Reserving, Event::NoRoom) => Ok(P::Skipped),
         (P::Reserving, Event::Reserved) => Ok(P::Preparing),
-        (P::Preparing, Event::Prepared) => Ok(P::Restoring),
+        (P::Preparing, Event::Prepared) | (P::Comparing, Event::PartEqual) => Ok(P::Restoring),
         (P::Restoring, Event::Restored) => Ok(P::Comparing),
         (P::Comparing, Event::ComparedEqual) => Ok(P::Removing),
         (P::Comparing, Event::ComparedUnequal)
@@ -107,6 +110,7 @@ mod tests {
             (P::Reserving, E::CancelAsked, P::Cancelling),
             (P::Preparing, E::Prepared, P::Restoring),
             (P::Restoring, E::Restored, P::Comparing),
+            (P::Comparing, E::PartEqual, P::Restoring),
             (P::Comparing, E::ComparedEqual, P::Removing),
             (P::Comparing, E::ComparedUnequal, P::Abandoning),
             (P::Removing, E::ZeroProven, P::Passed),

@@ -102,6 +102,13 @@ fn left_copy(backup: &SystemBackup, copy: &StoredCopy) -> bool {
     phase(backup).is_terminal() && sealed && copy.state == CopyState::Missing && copy.snapshot.is_none()
 }
 
+/// Stores in which a backup that ended left something that is part of none; until that is removed, nobody has measured it.
+pub fn left_behind(backup: &SystemBackup) -> BTreeSet<String> {
+    let first = copies(backup).first().filter(|_| left_something(backup));
+    let given_up = copies(backup).iter().filter(|copy| left_copy(backup, copy));
+    first.into_iter().chain(given_up).map(|copy| copy.store.clone()).collect()
+}
+
 /// Works it out. A backup that is under way is kept, and nothing is said of it yet.
 pub fn round(facts: &Facts<'_>, now: Timestamp) -> Round {
     let spec = &facts.plan.spec;
@@ -122,15 +129,13 @@ pub fn round(facts: &Facts<'_>, now: Timestamp) -> Round {
     }
     for backup in &facts.backups {
         if left_something(backup) {
-            round.leftovers.extend(copies(backup).first().map(|copy| copy.store.clone()));
             let reasons = vec!["it came to no end; what its worker left is removed".to_owned()];
             let record = RetentionRecord { fate: RetentionFate::Drop, reasons, dropped_at: None };
             round.records.insert(backup.name_any(), record);
         }
     }
     for backup in &facts.backups {
-        let left = copies(backup).iter().filter(|copy| left_copy(backup, copy));
-        round.leftovers.extend(left.map(|copy| copy.store.clone()));
+        round.leftovers.extend(left_behind(backup));
     }
     round.expired = expired(facts);
     round

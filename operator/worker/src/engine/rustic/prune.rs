@@ -17,7 +17,7 @@ const REPACKED_PERCENT: u64 = 25;
 
 impl Rustic {
     /// The library writes index files and deletes in one go. The backend keeps both back, so that the caller can sign in between.
-    pub(super) fn held_prune(&mut self, keep_deleted: Duration) -> Result<Pruning> {
+    pub(super) fn held_prune(&mut self, keep_deleted: Duration, repack: bool) -> Result<Pruning> {
         let repository = self.repository()?;
         let seconds = i64::try_from(keep_deleted.as_secs()).unwrap_or(i64::MAX);
         let keep = jiff::Span::new()
@@ -26,7 +26,7 @@ impl Rustic {
         let options = PruneOptions::default()
             .keep_delete(keep)
             .max_unused(LimitOption::Percentage(UNUSED_PERCENT))
-            .max_repack(LimitOption::Percentage(REPACKED_PERCENT));
+            .max_repack(LimitOption::Percentage(if repack { REPACKED_PERCENT } else { 0 }));
         let plan = self.ask("finding what is not needed", || repository.prune_plan(&options))?;
         let (sizes, removed) = (plan.stats.size_sum(), plan.stats.packs_to_delete.remove);
         let mut pruning = Pruning {

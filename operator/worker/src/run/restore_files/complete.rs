@@ -56,10 +56,14 @@ pub(super) fn compare(ready: &Ready<'_>, root: &OwnedFd, stands: &[bool], tally:
     let mut parent: Option<(PathBuf, rustix::io::Result<OwnedFd>)> = None;
     let mut order = stands.iter();
     let (mut compared, mut differ) = (0, 0_u64);
+    let (mut listed, mut same) = ((0_u64, 0_u64), (0_u64, 0_u64));
     ready.proved.compare(ready.engine, &ready.snapshot, |stored, item| {
         let Ok(below) = stored.path.strip_prefix(&top) else { return Ok(()) };
         ready.control.check()?;
         let Some(name) = below.file_name() else { return Ok(()) };
+        if stored.kind != Kind::Socket {
+            listed = (listed.0 + 1, listed.1 + item.size);
+        }
         if !order.next().copied().unwrap_or_default() {
             return Ok(());
         }
@@ -75,6 +79,7 @@ pub(super) fn compare(ready: &Ready<'_>, root: &OwnedFd, stands: &[bool], tally:
         match found {
             Ok(true) => {
                 compared += 1;
+                same = (same.0 + 1, same.1 + item.size);
                 return Ok(());
             }
             // Its own mode may forbid whoever wrote it to read it. What was written was proved before it got its name.
@@ -88,6 +93,7 @@ pub(super) fn compare(ready: &Ready<'_>, root: &OwnedFd, stands: &[bool], tally:
     })?;
     let report = tally.files();
     (report.compared, report.equal) = (compared, Some(differ == 0));
+    (report.listed, report.same) = (listed, same);
     Ok(())
 }
 

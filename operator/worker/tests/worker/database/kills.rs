@@ -49,6 +49,29 @@ fn a_dump_that_breaks_off_at_the_server_is_no_backup() {
 }
 
 #[test]
+fn a_dump_that_falls_silent_in_the_middle_is_given_up() {
+    let stage = Stage::new(1_000);
+    let script = |beginning: &str| {
+        let real = stage.server.bin().join("pg_dump");
+        format!("case $1 in --version) exec {} $1;; esac; {beginning}", real.display())
+    };
+    // More than is read at once, so that it is heard before it is silent.
+    let folder = stand_in(&stage, "pg_dump", &script("head -c 20000000 /dev/zero; exec sleep 1000"));
+    let begun = Instant::now();
+    let mut backup = stage.backup();
+    let (reason, message) = refused(backup.args(["--longest-silence", "1", "--postgres-bin"]).arg(folder));
+    assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", begun.elapsed());
+    assert_eq!(reason, "DumpFailed", "{message}");
+    assert!(message.contains("wrote nothing for 1 s") && message.contains("the server answers"), "{message}");
+    let listed = report(&mut stage.place.worker("snapshots"));
+    assert_eq!((&listed["backups"], &listed["unfinished"]), (&json!([]), &json!([])));
+    // A slow store is no silence of the server.
+    let slow = "SET ROLE app; CREATE TABLE bulk (t text); INSERT INTO bulk SELECT md5(n::text) FROM generate_series(1, 400000) n";
+    stage.server.sql("app", slow).unwrap();
+    report(stage.backup().args(["--longest-silence", "1", "--limit-kib", "4000"]));
+}
+
+#[test]
 fn a_backup_that_is_killed_in_the_middle_of_a_dump_begins_it_anew_and_leaves_nobody_at_the_server() {
     let stage = Stage::new(1_000);
     // Much enough that a slow upload holds the dump up.

@@ -52,7 +52,7 @@ async fn settled(stage: &Stage) -> Result<()> {
         .await
 }
 
-fn snapshots(stage: &Stage, bucket: &str) -> Result<Vec<String>> {
+pub(super) fn snapshots(stage: &Stage, bucket: &str) -> Result<Vec<String>> {
     let found = stage.world.buckets.get(bucket).with_context(|| format!("there is no {bucket}"))?;
     let all =
         found.server.objects().into_iter().filter_map(|(key, _)| Some(key.name.split_once(".snapshot.")?.1.to_owned()));
