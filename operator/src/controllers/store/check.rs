@@ -1,7 +1,7 @@
 //! Reading a store through: one process at a time, for one department's repository after the other. It takes no lease and writes
 //! nothing, so no backup waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use zhengyun_crds::recovery::{CopyState, SystemBackup};
@@ -59,20 +59,36 @@ pub(super) async fn advance(
         }
     }
     match &decision.next {
-        Next::Begin => {
-            for department in &departments {
-                recovery.remove(&run_of(store, department)?).await?;
-            }
-        }
         Next::Kill(department) => recovery.kill(&run_of(store, department)?).await?,
         Next::Clear(department) => recovery.remove(&run_of(store, department)?).await?,
-        Next::Nothing | Next::Wait | Next::Start(_) => {}
+        Next::Begin | Next::Nothing | Next::Wait | Next::Start(_) => {}
+    }
+    if decision.next == Next::Begin || (before.checking.is_some() && decision.checking.is_none()) {
+        tidy(context, recovery, store, &departments).await?;
     }
     if let Some(damage) = &decision.damage {
         let note = format!("the repository of department {} is damaged: {}", damage.department, damage.message);
         context.events.warn(store, "Check", Reason::RepositoryDamaged.as_str(), &note);
     }
     Ok(decision)
+}
+
+/// Takes away what is left of the checks, keys above all. A department whose last plan and backup went in the middle of a check has no
+/// repository to be read any more, and may have had a process.
+async fn tidy(
+    context: &Context,
+    recovery: &Recovery,
+    store: &BackupStore,
+    read: &[String],
+) -> Result<(), ReconcileError> {
+    let known = context.watches.departments.all();
+    let all: BTreeSet<String> = known.iter().map(|known| known.name_any()).chain(read.iter().cloned()).collect();
+    for department in all {
+        let run = run_of(store, &department)?;
+        recovery.kill(&run).await?;
+        recovery.remove(&run).await?;
+    }
+    Ok(())
 }
 
 /// The process that reads a department's repository.
