@@ -57,6 +57,8 @@ wire_enum! {
         Protected = "Protected",
         /// Every copy was read back and compared.
         Verified = "Verified",
+        /// The last check of a store found everything in it as it was written.
+        Intact = "Intact",
     }
 }
 
@@ -237,6 +239,10 @@ wire_enum! {
         StoreNotFound = "StoreNotFound",
         /// A backup store does not answer or cannot be used.
         StoreNotReady = "StoreNotReady",
+        /// Something in a backup store is not as it was written, or is missing.
+        RepositoryDamaged = "RepositoryDamaged",
+        /// Not everything in a backup store was read through.
+        NotChecked = "NotChecked",
         /// A source of the plan is not there, is another department's, or was not declared by an administrator.
         SourceRefused = "SourceRefused",
         /// The schedule cannot be read.

@@ -37,8 +37,8 @@ pub use restore::{
 };
 pub use schedule::{MissedRuns, Schedule};
 pub use store::{
-    BackupStore, BackupStoreSpec, BackupStoreStatus, FilesystemBackend, IntegrityCheck, ObjectLock, ObjectLockMode,
-    S3Backend, StoreBackend,
+    BackupStore, BackupStoreSpec, BackupStoreStatus, CheckOutcome, CheckPolicy, FilesystemBackend, IntegrityCheck,
+    ObjectLock, ObjectLockMode, RepositoryCheck, RunningCheck, S3Backend, StoreBackend,
 };
 
 /// How far a run has come; written at most once a second.

@@ -5,8 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::{MissedRuns, Schedule};
 use crate::amounts::AmountText;
 use crate::condition::{Condition, conditions_schema};
+use crate::duration::DurationText;
 use crate::names::DisplayNames;
 use crate::wire::wire_enum;
 
@@ -87,6 +89,37 @@ pub enum StoreBackend {
     Filesystem(FilesystemBackend),
 }
 
+/// When everything in a store is read through: every pack, index and snapshot of each department's repository, and the signed chain of its
+/// manifests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckPolicy {
+    /// When a check is due; on Sundays at 01:00, up to six hours later, unless stated.
+    #[serde(default = "CheckPolicy::weekly")]
+    pub schedule: Schedule,
+    /// Begins no further check while set. One that is under way goes on.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+impl CheckPolicy {
+    fn weekly() -> Schedule {
+        Schedule {
+            cron: Some("0 1 * * 0".to_owned()),
+            every: None,
+            time_zone: "Asia/Shanghai".to_owned(),
+            jitter: Some(DurationText::from("6h")),
+            missed: MissedRuns::RunOnce,
+        }
+    }
+}
+
+impl Default for CheckPolicy {
+    fn default() -> Self {
+        Self { schedule: Self::weekly(), paused: false }
+    }
+}
+
 /// A backup store (备份存储库): a repository at a site. Failure domains and coordinates are the site's.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -97,6 +130,7 @@ pub enum StoreBackend {
     printcolumn(name = "Site", type_ = "string", json_path = ".spec.site", description = "Where"),
     printcolumn(name = "Used", type_ = "string", json_path = ".status.used", description = "Bytes that backups take up"),
     printcolumn(name = "Checked", type_ = "date", json_path = ".status.lastCheck.finishedAt", description = "Last integrity check"),
+    printcolumn(name = "Intact", type_ = "string", json_path = ".status.conditions[?(@.type==\"Intact\")].status", description = "Whether the last check found everything as it was written"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether backups can be written to it and read from it"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", description = "What happened and what to do", priority = 1),
@@ -117,16 +151,32 @@ pub struct BackupStoreSpec {
     pub site: String,
     /// Where the bytes go.
     pub backend: StoreBackend,
+    /// When everything in it is read through.
+    #[serde(default)]
+    pub check: CheckPolicy,
 }
 
-/// The result of reading a repository through.
+wire_enum! {
+    /// What came of reading a repository through.
+    pub enum CheckOutcome {
+        /// Everything is as it was written.
+        Intact = "Intact",
+        /// Something is not, or is missing.
+        Damaged = "Damaged",
+        /// It could not be read.
+        Unread = "Unread",
+    }
+}
+
+/// What came of reading the repository of one department through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct IntegrityCheck {
-    /// When it ended.
-    pub finished_at: Time,
-    /// Whether everything that was read is as it was written.
-    pub passed: bool,
+pub struct RepositoryCheck {
+    /// Department.
+    #[schemars(length(min = 1, max = 63))]
+    pub department: String,
+    /// What came of it.
+    pub outcome: CheckOutcome,
     /// Bytes that were read and compared.
     #[serde(default)]
     pub bytes_read: i64,
@@ -137,6 +187,52 @@ pub struct IntegrityCheck {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub damaged: Vec<String>,
+    /// What is wrong with the first of them, or why it could not be read.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// A check that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningCheck {
+    /// When it began.
+    pub started_at: Time,
+    /// How often the process of the present repository was started after it ended without a word.
+    #[serde(default)]
+    pub attempt: i32,
+    /// Repositories that were read.
+    #[serde(default)]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["department"]))]
+    pub repositories: Vec<RepositoryCheck>,
+}
+
+/// The result of reading all repositories of a store through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrityCheck {
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Time,
+    /// Whether every repository was read and is as it was written.
+    pub passed: bool,
+    /// Bytes that were read and compared.
+    #[serde(default)]
+    pub bytes_read: i64,
+    /// How many objects are damaged or missing.
+    #[serde(default)]
+    pub damaged_count: i64,
+    /// The first of them, each with its department.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub damaged: Vec<String>,
+    /// By department.
+    #[serde(default)]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["department"]))]
+    pub repositories: Vec<RepositoryCheck>,
 }
 
 /// What the operator says about a store.
@@ -159,6 +255,15 @@ pub struct BackupStoreStatus {
     /// Last integrity check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_check: Option<IntegrityCheck>,
+    /// The check under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checking: Option<RunningCheck>,
+    /// Due time of the last check that was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_due: Option<Time>,
+    /// When the next check begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_check: Option<Time>,
     /// Conditions.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]

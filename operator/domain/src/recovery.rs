@@ -8,6 +8,7 @@
 
 pub mod backup;
 pub mod charge;
+pub mod check;
 pub mod drill;
 pub mod duration;
 pub mod files;

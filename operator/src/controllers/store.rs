@@ -4,6 +4,7 @@
 //! another's, and losing one key loses one department.
 
 mod bucket;
+mod check;
 mod folder;
 mod repository;
 
@@ -17,6 +18,7 @@ use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::recovery::{BackupStoreStatus, CopyState, StoreBackend, SystemBackup};
 use zhengyun_crds::{AmountText, BackupStore, ConditionStatus, ConditionType, Reason, RecoveryPlan, condition};
 use zhengyun_domain::condition::ConditionSet;
+use zhengyun_domain::recovery::check::{Decision, Next, intact, kept};
 
 use super::Context;
 use super::recovery::home::Home;
@@ -57,6 +59,10 @@ struct Found {
     busy: bool,
     /// Whether a process looks at its bucket.
     looking: bool,
+    /// Departments whose repositories stand.
+    repositories: check::Repositories,
+    /// How its check goes on; none while it cannot be used.
+    check: Option<Decision>,
 }
 
 /// Brings a store up to date. Deleting the object leaves every byte in the folder where it is.
@@ -72,9 +78,12 @@ pub async fn reconcile(context: Arc<Context>, store: Arc<BackupStore>) -> Outcom
     if store.status.as_ref() != Some(&status) {
         replace_status(&context.cluster(), store.as_ref(), store.status.as_ref(), &status).await?;
     }
+    let checking = found.check.as_ref().map(|check| &check.next);
     let is_bucket = matches!(store.spec.backend, StoreBackend::S3(_));
     Ok(Action::requeue(match found.problem {
         _ if found.busy || found.looking => SOON,
+        _ if checking.is_some_and(|next| !matches!(next, Next::Nothing | Next::Wait)) => SOON,
+        _ if checking.is_some_and(|next| *next == Next::Wait) => AGAIN,
         Some(_) if is_bucket => AGAIN,
         _ => spread(LOOK, &store.name_any(), 0),
     }))
@@ -125,6 +134,8 @@ async fn observe(context: &Context, store: &BackupStore) -> Result<Found, Reconc
         }
     }
     repositories(context, recovery, &name, &home, store, &mut found).await?;
+    check::left(context, &name, &mut found.repositories);
+    found.check = Some(check::advance(context, recovery, store, &home, &found.repositories).await?);
     Ok(found)
 }
 
@@ -162,7 +173,9 @@ async fn repositories(
             key: &key,
         };
         match repository::ensure(context, recovery, &job).await? {
-            Standing::There(_) => {}
+            Standing::There(_) => {
+                found.repositories.insert(department, Some(key));
+            }
             Standing::Coming => found.busy = true,
             Standing::Blocked(note) => found.notes.push(format!("department {department}: {note}")),
         }
@@ -199,12 +212,21 @@ fn report(context: &Context, store: &BackupStore, found: &Found, now: Timestamp)
             set.yes(ConditionType::Reconciling, Reason::InProgress, "a repository is being made");
         }
     }
+    let check = found.check.clone().unwrap_or_else(|| kept(&before));
+    let (holds, reason, message) = intact(&check);
+    set.set(ConditionType::Intact, holds, reason, message);
+    if let Some(finding) = &check.finding {
+        set.no(ConditionType::Accepted, Reason::ScheduleInvalid, format!("{}: {}", finding.pointer, finding.message));
+    }
     BackupStoreStatus {
         observed_generation: store.metadata.generation.unwrap_or_default(),
         identity: found.identity.clone(),
         used: found.used.map(|bytes| AmountText::from(bytes.to_string().as_str())).or(before.used),
         backups: backups(context, &name),
-        last_check: before.last_check,
+        last_check: check.last_check,
+        checking: check.checking,
+        check_due: check.check_due,
+        next_check: check.next_check,
         conditions: set.finish(),
     }
 }

@@ -96,6 +96,7 @@ fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<(
             print(&report)?;
             match report.findings.first() {
                 None => Ok(()),
+                Some(_) if args.report_only => Ok(()),
                 Some(first) => Err(WorkerError::NotIntact {
                     findings: report.findings.len(),
                     first: format!("{}: {}", first.part, first.problem),

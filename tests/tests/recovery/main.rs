@@ -1,6 +1,6 @@
 //! Disaster recovery on real control planes: a grant's namespace is backed up, destroyed and brought back, also elsewhere; the operator
-//! and the worker are killed in the middle; a repository with one flipped byte restores nothing; a plan starts what is due; drills
-//! prove the copy at the other site and leave nothing there; databases and file trees come back; a grant that is ended keeps its data
+//! and the worker are killed in the middle; a repository with one flipped byte restores nothing, and a check of the store finds it; a plan
+//! starts what is due; drills prove the copy at the other site and leave nothing there; databases and file trees come back; a grant that is ended keeps its data
 //! until a backup of it is proven; what stands is charged, and without room nothing is written; a plan keeps what it says in two stores, and one of them alone brings everything back.
 
 #![allow(
@@ -13,6 +13,7 @@
 
 mod buckets;
 mod charges;
+mod checks;
 mod copies;
 mod databases;
 mod drills;
@@ -51,6 +52,7 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("refusals", refused(&ground).await),
         ("kills", killed(&ground).await),
         ("damage", damaged(&ground).await),
+        ("checks of the store", checks::scheduled(&ground).await),
         ("schedule", scheduled(&ground).await),
         ("charges", charges::charged_exactly(&ground).await),
         ("drill without room", drills::without_room(&ground).await),

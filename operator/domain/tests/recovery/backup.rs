@@ -41,7 +41,7 @@ fn observed() -> Observed {
         let domains = vec![("building", building.to_owned())];
         (site.to_owned(), Place { site: site.to_owned(), domains, coordinates: Some((40.9, longitude)) })
     };
-    let store = |site: &str| StoreFacts { site: site.to_owned(), unusable: None };
+    let store = |site: &str| StoreFacts { site: site.to_owned(), unusable: None, damaged: BTreeMap::new() };
     let declared = ExternalSources {
         databases: vec![ExternalDatabase {
             name: "old-pay".to_owned(),
@@ -231,4 +231,20 @@ fn what_must_be_known_is_a_finding() {
         ["CopiesNotIndependent", "CopiesTooClose", "ScheduleTooSparse", "ObjectiveOutsideRow", "ObjectiveOutsideRow"]
     );
     assert!(plan.findings[0].message.contains("the copy in near goes with the source at hohhot: site hohhot"));
+}
+
+#[test]
+fn a_damaged_store_is_told_to_the_plans_of_that_department_alone() {
+    let mut observed = observed();
+    let far = observed.stores.get_mut("far").unwrap();
+    far.damaged = BTreeMap::from([("emergency".to_owned(), "data/ab: it is missing".to_owned())]);
+    assert!(planned(&spec(), &observed).unwrap().findings.is_empty());
+    let far = observed.stores.get_mut("far").unwrap();
+    far.damaged = BTreeMap::from([("finance".to_owned(), "data/cd: it is missing".to_owned())]);
+    let findings = planned(&spec(), &observed).unwrap().findings;
+    assert_eq!(
+        (findings[0].pointer.as_str(), findings[0].rule.as_str()),
+        ("/spec/copies/1/store", "RepositoryDamaged")
+    );
+    assert!(findings[0].message.contains("data/cd") && findings[0].message.contains("far"), "{findings:?}");
 }

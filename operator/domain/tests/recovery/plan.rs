@@ -91,7 +91,9 @@ impl Cloud {
             live: true,
             items: [].into(),
         };
-        let store = |name: &str| (name.to_owned(), StoreFacts { site: format!("{name}-site"), unusable: None });
+        let store = |name: &str| {
+            (name.to_owned(), StoreFacts { site: format!("{name}-site"), unusable: None, damaged: BTreeMap::new() })
+        };
         let place = |site: &str| (site.to_owned(), Place { site: site.to_owned(), ..Place::default() });
         let observed = Observed {
             department: "finance".to_owned(),

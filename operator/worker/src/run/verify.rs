@@ -35,6 +35,9 @@ pub struct VerifyArgs {
     /// Recompute the content of this backup only; files of the repository are read all the same.
     #[arg(long, value_name = "SNAPSHOT")]
     pub backup: Option<String>,
+    /// End with 0 whatever is found: the report tells. What cannot be verified at all still fails.
+    #[arg(long)]
+    pub report_only: bool,
 }
 
 /// What was found.
@@ -45,6 +48,8 @@ pub struct VerifyReport {
     pub intact: Vec<String>,
     /// Everything that does not.
     pub findings: Vec<Finding>,
+    /// Bytes that were read.
+    pub bytes_read: u64,
     /// Whether the signer was known from elsewhere, or only from the repository itself.
     pub signer_known: bool,
     signer: String,
@@ -85,6 +90,7 @@ fn verified(args: &VerifyArgs, store: &Store, control: &Control) -> Result<Verif
     Ok(VerifyReport {
         intact,
         findings,
+        bytes_read: control.standing().bytes,
         signer_known: args.trust.public_key_file.is_some() || args.trust.known_head_file.is_some(),
         signer: chain.signer.text(),
         chain: chain.known_head(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 
-use crate::support::{Place, assert_equal, refused, report};
+use crate::support::{Place, assert_equal, refused, report, tree};
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,9 @@ fn each_of_several_damages_is_named(#[case] place: Place) {
     report(&mut place.backup(&source));
     std::fs::write(source.join("other"), "more").unwrap();
     report(&mut place.backup(&source));
+    let standing = tree(&place.path("store"));
+    report(place.worker("verify").arg("--report-only"));
+    assert!(tree(&place.path("store")) == standing, "reading everything writes nothing");
     let damaged = ["index", "snapshots", "data"].map(|kind| place.stored(kind)[0].clone());
     for file in &damaged {
         inflict(Damage::FlipMiddle, file, file);
@@ -180,6 +183,12 @@ fn each_of_several_damages_is_named(#[case] place: Place) {
     for part in damaged.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).chain([name.as_str()]) {
         assert!(findings.contains(part), "{part} in {report:#}");
     }
+    // Whoever asks for the report alone gets the same, and no failure.
+    let told = place.worker("verify").arg("--report-only").output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["findings"], report["findings"]);
+    assert!(told["bytesRead"].as_u64().is_some_and(|bytes| bytes > 0), "{told:#}");
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

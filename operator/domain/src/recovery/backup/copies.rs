@@ -89,6 +89,21 @@ pub(super) fn away(spec: &RecoveryPlanSpec, observed: &Observed) -> Vec<Finding>
     further.filter_map(|(at, copy)| why(&copy.store).map(|why| unusable(at, &copy.store, why))).collect()
 }
 
+/// Copies in a store in which the checks found the department's repository damaged.
+pub(super) fn damaged(spec: &RecoveryPlanSpec, observed: &Observed) -> Vec<Finding> {
+    let what = |store: &str| observed.stores.get(store)?.damaged.get(&observed.department);
+    let found = spec.copies.iter().enumerate().filter_map(|(at, copy)| {
+        let message = format!(
+            "the repository of department {} in store {} is damaged: {}; the cloud administrator mends it, and the copies in other stores are restored from meanwhile",
+            observed.department,
+            copy.store,
+            what(&copy.store)?
+        );
+        Some(Finding::new(format!("/spec/copies/{at}/store"), Reason::RepositoryDamaged.as_str(), message))
+    });
+    found.collect()
+}
+
 pub(super) fn unusable(at: usize, store: &str, why: &str) -> Finding {
     let message = format!("store {store} cannot be used: {why}");
     Finding::new(format!("/spec/copies/{at}/store"), Reason::StoreNotReady.as_str(), message)

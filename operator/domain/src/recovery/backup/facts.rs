@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use zhengyun_crds::recovery::CheckOutcome;
 use zhengyun_crds::{BackupStore, ConditionType, GrantPhase, ResourceGrant, condition};
 
 use super::plan::{GrantFacts, StoreFacts};
 use crate::grant::awaits_backup;
+use crate::recovery::check;
 
 /// Whether there is something to read: a grant that is being ended and is kept until it is backed up counts.
 pub fn is_readable(grant: &ResourceGrant) -> bool {
@@ -47,7 +49,13 @@ pub fn store_facts(store: &BackupStore) -> StoreFacts {
         let said = condition::find(conditions, ConditionType::Ready).map(|ready| ready.message.clone());
         Some(said.unwrap_or_else(|| "it was not looked at yet".to_owned()))
     };
-    StoreFacts { site: store.spec.site.clone(), unusable }
+    let found = store.status.as_ref().map(check::known).unwrap_or_default();
+    let damaged = found.into_iter().filter(|one| one.outcome == CheckOutcome::Damaged);
+    StoreFacts {
+        site: store.spec.site.clone(),
+        unusable,
+        damaged: damaged.map(|one| (one.department.clone(), one.message.clone())).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +117,12 @@ mod tests {
         assert_eq!(store_facts(&store(ready("True"))).unusable, None);
         assert_eq!(store_facts(&store(ready("False"))).unusable.as_deref(), Some("it is away"));
         assert_eq!(store_facts(&store(json!({}))).unusable.as_deref(), Some("it was not looked at yet"));
+        let one = |department: &str, outcome: &str| json!({ "department": department, "outcome": outcome, "message": "a pack" });
+        let checked = json!({
+            "lastCheck": { "finishedAt": "2026-03-01T08:00:00Z", "passed": false, "repositories": [one("a", "Damaged"), one("b", "Damaged"), one("c", "Unread")] },
+            "checking": { "startedAt": "2026-03-08T08:00:00Z", "repositories": [one("b", "Intact")] }
+        });
+        let damaged = store_facts(&store(checked)).damaged;
+        assert_eq!(damaged.into_iter().collect::<Vec<_>>(), [("a".to_owned(), "a pack".to_owned())], "b was mended");
     }
 }

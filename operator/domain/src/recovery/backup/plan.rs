@@ -8,7 +8,7 @@ use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{PlanSource, RecoveryPlanSpec, SourceOrigin};
 use zhengyun_crds::site::ExternalSources;
 
-use super::copies::{away, unusable};
+use super::copies::{away, damaged, unusable};
 use crate::digest;
 use crate::finding::Finding;
 use crate::quantity::Quantity;
@@ -45,6 +45,8 @@ pub struct StoreFacts {
     pub site: String,
     /// Why it cannot be used, if so.
     pub unusable: Option<String>,
+    /// What the checks found damaged in it, by department.
+    pub damaged: BTreeMap<String, String>,
 }
 
 /// Everything that the decision looks at.
@@ -190,6 +192,7 @@ pub fn plan(spec: &RecoveryPlanSpec, table: &LevelTable, observed: &Observed) ->
     let independence = independence(&sources, &stores, observed);
     let mut findings = apart(spec, &independence);
     findings.extend(away(spec, observed));
+    findings.extend(damaged(spec, observed));
     findings.extend(pace(&schedule, objective, observed.created));
     findings.extend(outside_row(table, spec.level, objective.rpo, objective.rto));
     Ok(BackupPlan { sources, stores, ceiling, schedule, drill, objective, independence, findings })
