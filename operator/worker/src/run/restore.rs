@@ -307,6 +307,7 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
                 dry_run: to.dry_run,
                 resumes: to.resumes,
                 writing: to.writing.as_deref(),
+                scratch: to.scratch.as_ref(),
                 runtime,
             };
             restore_database::restore(&ready, &target, &mut tally)?;
