@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::control::ProgressForm;
+use crate::mover::MoveArgs;
 use crate::run::backup::BackupArgs;
 use crate::run::forget::ForgetArgs;
 use crate::run::init::InitArgs;
@@ -15,7 +16,7 @@ use crate::run::restore::RestoreArgs;
 use crate::run::snapshots::SnapshotsArgs;
 use crate::run::verify::VerifyArgs;
 
-/// Backs up, verifies and restores file trees and namespaces, with a store and a key and nothing else.
+/// Backs up, verifies and restores file trees and namespaces, with a store and a key and nothing else; moves existing systems.
 ///
 /// Reports are JSON on stdout; progress and notes are on stderr. SIGTERM and SIGINT end a run at its next step; the same command
 /// resumes it. Exit codes: 0 done, 1 failure at run time, 2 usage.
@@ -57,4 +58,6 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Restore a source of a backup; it is proved before the first write.
     Restore(RestoreArgs),
+    /// Move an existing system onto the cloud, one verb a process.
+    Move(Box<MoveArgs>),
 }

@@ -33,6 +33,10 @@ struct Inner {
     pub(crate) items: AtomicU64,
     bytes: AtomicU64,
     uploaded: AtomicU64,
+    /// What an earlier process had done: what is shown does not run backwards.
+    floor: (AtomicU64, AtomicU64),
+    /// Items and bytes that there are to do, where that is known.
+    total: (AtomicU64, AtomicU64),
     notes: Mutex<VecDeque<String>>,
 }
 
@@ -140,6 +144,18 @@ impl Control {
         self.inner.uploaded.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Shows from now on no less than this: so far an earlier process had come.
+    pub fn start_from(&self, items: u64, bytes: u64) {
+        self.inner.floor.0.fetch_max(items, Ordering::Relaxed);
+        self.inner.floor.1.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Says how much there is to do.
+    pub fn expect(&self, items: u64, bytes: u64) {
+        self.inner.total.0.store(items, Ordering::Relaxed);
+        self.inner.total.1.store(bytes, Ordering::Relaxed);
+    }
+
     /// Something that a person should know and that is no failure.
     pub fn note(&self, note: impl Into<String>) {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner).push_back(note.into());
@@ -152,11 +168,20 @@ impl Control {
 
     /// Where the run stands.
     pub fn standing(&self) -> Standing {
+        let at_least =
+            |count: &AtomicU64, floor: &AtomicU64| count.load(Ordering::Relaxed).max(floor.load(Ordering::Relaxed));
+        let items = at_least(&self.inner.items, &self.inner.floor.0);
+        let bytes = at_least(&self.inner.bytes, &self.inner.floor.1);
+        // Nobody has done more than everything: what grows on the way is a part of the whole.
+        let whole =
+            |total: &AtomicU64, done: u64| Some(total.load(Ordering::Relaxed)).filter(|t| *t > 0).map(|t| t.max(done));
         Standing {
             phase: *self.inner.phase.lock().unwrap_or_else(PoisonError::into_inner),
-            items: self.inner.items.load(Ordering::Relaxed),
-            bytes: self.inner.bytes.load(Ordering::Relaxed),
+            items,
+            bytes,
             uploaded: self.inner.uploaded.load(Ordering::Relaxed),
+            total_items: whole(&self.inner.total.0, items),
+            total_bytes: whole(&self.inner.total.1, bytes),
         }
     }
 }
@@ -172,6 +197,12 @@ pub struct Standing {
     pub bytes: u64,
     /// Bytes uploaded so far.
     pub uploaded: u64,
+    /// Items that there are, if that is known.
+    #[serde(rename = "totalItems", skip_serializing_if = "Option::is_none")]
+    pub total_items: Option<u64>,
+    /// Their bytes.
+    #[serde(rename = "totalBytes", skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
 }
 
 /// A float for rates; nobody minds the last bits of them.

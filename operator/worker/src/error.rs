@@ -200,6 +200,20 @@ pub enum WorkerError {
         /// The first of them.
         first: String,
     },
+    /// A migration may not do this now, or does not come to what it should.
+    #[error("{subject}: {problem}; {fix}")]
+    Move {
+        /// Word for programs.
+        reason: &'static str,
+        /// The side, the file or the record.
+        subject: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        fix: String,
+        /// Whether the same command may help later.
+        transient: bool,
+    },
     /// The run was asked to stop. It can be resumed.
     #[error("the run was cancelled; run the same command again to resume it")]
     Cancelled,
@@ -242,6 +256,16 @@ impl WorkerError {
         Self::Engine { action: action.into(), cause: cause.to_string() }
     }
 
+    /// Something that keeps a migration from going on.
+    pub fn moving(
+        reason: &'static str,
+        subject: impl Into<String>,
+        problem: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self::Move { reason, subject: subject.into(), problem: problem.into(), fix: fix.into(), transient: false }
+    }
+
     /// A word for conditions and for programs.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -252,7 +276,7 @@ impl WorkerError {
             Self::Store { .. } => "StoreUnreachable",
             Self::StoreFull { .. } => "StoreFull",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
-            Self::StoreRefused { reason, .. } | Self::Database { reason, .. } => reason,
+            Self::StoreRefused { reason, .. } | Self::Database { reason, .. } | Self::Move { reason, .. } => reason,
             Self::Busy { .. } => "RepositoryBusy",
             Self::LeaseLost { .. } => "LeaseLost",
             Self::Unreadable { .. } => "SourceUnreadable",
@@ -274,7 +298,7 @@ impl WorkerError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Store { .. } | Self::Busy { .. } | Self::LeaseLost { .. } | Self::Cancelled => true,
-            Self::Cluster { transient, .. } => *transient,
+            Self::Cluster { transient, .. } | Self::Move { transient, .. } => *transient,
             _ => false,
         }
     }

@@ -1,4 +1,4 @@
-//! `zhengyun-worker`: backs up, verifies and restores.
+//! `zhengyun-worker`: backs up, verifies, restores and moves.
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zhengyun_worker::args::{Args, Command};
 use zhengyun_worker::control::{Control, ProgressForm, Reporter, say};
 use zhengyun_worker::error::{Result, WorkerError};
-use zhengyun_worker::run;
+use zhengyun_worker::{mover, run};
 
 fn main() -> ExitCode {
     // Two TLS providers in one process panic at run time, so the choice is made before anything else.
@@ -109,6 +109,11 @@ fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<(
             let total =
                 report.created + report.replaced + report.same + report.skipped + report.left_out + report.failed;
             if report.failed == 0 { Ok(()) } else { Err(WorkerError::Incomplete { failed: report.failed, total }) }
+        }
+        Command::Move(args) => {
+            let (report, outcome) = mover::carry_out(*args, control)?;
+            print(&report)?;
+            outcome
         }
     }
 }

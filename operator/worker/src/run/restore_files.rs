@@ -4,9 +4,9 @@
 //! somebody with rights in the target can lead a write out of it. A file comes to its name when its content is proved.
 
 mod complete;
-mod entry;
+pub(crate) mod entry;
 mod look;
-mod meta;
+pub(crate) mod meta;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -261,7 +261,7 @@ impl Restore<'_> {
         let (parent, name) = self.place(&stored.path)?;
         let Some(outcome) = self.make_way(parent, name)? else { return Ok(Outcome::Skipped) };
         entry::make(parent, name, stored)?;
-        if !meta::apply_to_name(parent, name, stored) {
+        if !meta::apply_to_name(parent, name, &stored.kind, &stored.meta) {
             self.tally.without_meta();
         }
         Ok(outcome)

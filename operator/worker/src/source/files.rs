@@ -24,7 +24,7 @@ use crate::error::{Result, WorkerError};
 use crate::evidence::items::{Consistency, MAX_NAMED, SourceKind, SourceRecord, path_text};
 
 /// Directories within directories that are followed; each holds a descriptor.
-const MAX_DEPTH: usize = 500;
+pub(crate) const MAX_DEPTH: usize = 500;
 /// The longest list of extended attributes and the longest value, as the kernel bounds them.
 const MAX_XATTR: usize = 64 * 1024;
 
@@ -252,7 +252,7 @@ fn identity(stat: &Stat) -> impl PartialEq {
 
 /// Opens a directory and follows no symbolic link on the whole way: of a path that an administrator and a department put
 /// together, the latter part lies where the department can put links.
-fn open_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
+pub(crate) fn open_directory(path: &Path) -> std::result::Result<OwnedFd, String> {
     let mut directory = None;
     let mut way = PathBuf::new();
     for part in path.components() {
@@ -310,11 +310,11 @@ fn unreadable(source: &str, path: &Path, cause: impl std::fmt::Display) -> Worke
     WorkerError::Unreadable { name: source.to_owned(), what, cause: cause.to_string() }
 }
 
-fn directory_flags() -> OFlags {
+pub(crate) fn directory_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
-fn names(directory: &OwnedFd) -> rustix::io::Result<VecDeque<CString>> {
+pub(crate) fn names(directory: &OwnedFd) -> rustix::io::Result<VecDeque<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_owned();
@@ -326,7 +326,7 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<VecDeque<CString>> {
     Ok(names.into())
 }
 
-fn meta(stat: &Stat, xattrs: Vec<(String, Vec<u8>)>) -> Meta {
+pub(crate) fn meta(stat: &Stat, xattrs: Vec<(String, Vec<u8>)>) -> Meta {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     Meta {
         mode: stat.st_mode & 0o7777,
@@ -349,7 +349,7 @@ fn time(seconds: i64, nanoseconds: u64) -> Timestamp {
 }
 
 /// Extended attributes of a name in a directory. The path goes through the descriptor, so no parent can be exchanged.
-fn xattrs(directory: &OwnedFd, name: &std::ffi::CStr) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn xattrs(directory: &OwnedFd, name: &std::ffi::CStr) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
     let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
     path.extend_from_slice(name.to_bytes());
     let path = Path::new(OsStr::from_bytes(&path)).to_owned();

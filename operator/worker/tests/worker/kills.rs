@@ -20,12 +20,12 @@ fn noise(root: &Path, files: usize, size: usize) {
     }
 }
 
-fn quiet(command: &mut Command) -> Child {
+pub(crate) fn quiet(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Waits for a state, or for the end of the process.
-fn until(child: &mut Child, reached: impl Fn() -> bool) {
+pub(crate) fn until(child: &mut Child, reached: impl Fn() -> bool) {
     while !reached() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(2));
     }

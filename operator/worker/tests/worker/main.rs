@@ -15,6 +15,7 @@ mod files;
 mod keys;
 mod kills;
 mod lease;
+mod moving;
 mod namespace;
 #[path = "../../../../tests/src/lab/postgres.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the lab has the same file, and shows it to others")]

@@ -100,7 +100,7 @@ impl Restore<'_> {
     /// Writes and proves the content; tells whether everything else could be set too.
     fn content(&self, stored: &Stored, item: &Item, file: File) -> Result<bool, Problem> {
         let control = self.ready.control;
-        let mut sink = Digesting::new(Sparse { file, pending: 0, failed: None });
+        let mut sink = Digesting::new(Sparse::new(file));
         let outcome = self.ready.engine.read(stored, &mut sink);
         let (mut sparse, digest, size) = sink.into_parts();
         if let Some(error) = sparse.failed.take() {
@@ -187,7 +187,7 @@ pub(super) fn has_content(file: File, item: &Item) -> bool {
 }
 
 /// Writes zeros as holes.
-struct Sparse {
+pub(crate) struct Sparse {
     file: File,
     /// Zeros that are not written yet.
     pending: u64,
@@ -196,6 +196,10 @@ struct Sparse {
 }
 
 impl Sparse {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, pending: 0, failed: None }
+    }
+
     fn skip(&mut self) -> io::Result<()> {
         if self.pending > 0 {
             let pending = i64::try_from(self.pending).map_err(io::Error::other)?;
@@ -205,7 +209,7 @@ impl Sparse {
         Ok(())
     }
 
-    fn put(&mut self, buffer: &[u8]) -> io::Result<()> {
+    pub(crate) fn put(&mut self, buffer: &[u8]) -> io::Result<()> {
         for block in buffer.chunks(HOLE) {
             if block.iter().all(|byte| *byte == 0) {
                 self.pending += block.len() as u64;
@@ -217,7 +221,7 @@ impl Sparse {
         Ok(())
     }
 
-    fn finish(self, size: u64) -> io::Result<File> {
+    pub(crate) fn finish(self, size: u64) -> io::Result<File> {
         self.file.set_len(size)?;
         Ok(self.file)
     }

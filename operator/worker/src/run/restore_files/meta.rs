@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, XattrFlags};
 use rustix::process::{Gid, Uid};
 
-use crate::engine::{Kind, Meta, Stored};
+use crate::engine::{Kind, Meta};
 
 /// Sets everything on something that is open; false if a part was refused.
-pub(super) fn apply(target: &OwnedFd, meta: &Meta) -> bool {
+pub(crate) fn apply(target: &OwnedFd, meta: &Meta) -> bool {
     let owner = rustix::fs::fchown(target, meta.uid.map(Uid::from_raw), meta.gid.map(Gid::from_raw)).is_ok();
     let attributes = meta
         .xattrs
@@ -27,12 +27,11 @@ pub(super) fn apply(target: &OwnedFd, meta: &Meta) -> bool {
 }
 
 /// Sets what can be set on something that cannot be opened.
-pub(super) fn apply_to_name(parent: &OwnedFd, name: &OsStr, stored: &Stored) -> bool {
-    let meta = &stored.meta;
+pub(crate) fn apply_to_name(parent: &OwnedFd, name: &OsStr, kind: &Kind, meta: &Meta) -> bool {
     let (uid, gid) = (meta.uid.map(Uid::from_raw), meta.gid.map(Gid::from_raw));
     let owner = rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).is_ok();
     // A link has no mode of its own, and what is no link was made by us a moment ago.
-    let mode = matches!(stored.kind, Kind::Link(_))
+    let mode = matches!(kind, Kind::Link(_))
         || rustix::fs::chmodat(parent, name, Mode::from_raw_mode(meta.mode), AtFlags::empty()).is_ok();
     let times = rustix::fs::utimensat(parent, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW).is_ok();
     owner && mode && times
