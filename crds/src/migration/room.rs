@@ -135,7 +135,7 @@ pub struct MachineRoomSpec {
     pub location: Location,
     /// Address ranges that it uses.
     #[serde(default)]
-    #[schemars(length(max = 64), inner(length(min = 9, max = 43), regex(pattern = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")))]
+    #[schemars(length(max = 64), inner(length(min = 4, max = 43), regex(pattern = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")))]
     pub networks: Vec<String>,
     /// What becomes of it; absent before that is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -287,6 +287,9 @@ pub struct SystemMigrationStatus {
     /// What the way back would cost now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackLoss>,
+    /// Why the last cutover went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_back: Option<Blocker>,
     /// Until when what the source holds is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained_until: Option<Time>,

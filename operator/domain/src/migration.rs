@@ -3,7 +3,8 @@
 //! [`machine`] holds the stages and [`follow`] says the one next step of a migration from what is seen. [`facts`] is what is seen, [`gate`]
 //! what must hold before a stage is reached. [`wave`] says which migrations may begin and [`window`] when systems may be cut over,
 //! [`sign`] whose signature counts, [`evidence`] what is signed, [`finding`] what was found and who mends it, [`forecast`] how long a
-//! copy still takes, [`room`] how far the closure of a room is. Nothing here looks at a clock or at a mover: moments and reports are given.
+//! copy still takes, [`room`] how far the closure of a room is, and [`status`] what all of them
+//! say of themselves. Nothing here looks at a clock or at a mover: moments and reports are given.
 
 pub mod evidence;
 pub mod facts;
@@ -14,5 +15,6 @@ pub mod gate;
 pub mod machine;
 pub mod room;
 pub mod sign;
+pub mod status;
 pub mod wave;
 pub mod window;

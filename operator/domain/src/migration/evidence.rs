@@ -29,7 +29,7 @@ fn pieces(evidence: &[EvidenceRecord], kinds: &[EvidenceKind]) -> Vec<Value> {
     newest.into_iter().map(|record| json!([record.kind, record.workload, record.digest])).collect()
 }
 
-fn sealed(what: EvidenceKind, subject: Subject<'_>, rest: Value) -> String {
+fn sealed(what: EvidenceKind, subject: Subject<'_>, rest: &Value) -> String {
     digest::of(&json!({ "what": what, "migration": subject.uid, "round": subject.round, "rest": rest }))
 }
 
@@ -40,7 +40,7 @@ pub fn cutover(subject: Subject<'_>, window: Timestamp, evidence: &[EvidenceReco
         "window": window.to_string(),
         "evidence": pieces(evidence, &[K::Assessment, K::Comparison, K::Rehearsal]),
     });
-    sealed(K::Cutover, subject, rest)
+    sealed(K::Cutover, subject, &rest)
 }
 
 /// What is signed for after the parallel run: how the source was closed, that both sides were equal, and how long neither was open.
@@ -55,15 +55,15 @@ pub fn acceptance(
         "admitted": admitted.map(|admitted| admitted.to_string()), "downtime": downtime,
         "evidence": pieces(evidence, &[K::Assessment, K::SourceClosed, K::Finished]),
     });
-    sealed(K::Acceptance, subject, rest)
+    sealed(K::Acceptance, subject, &rest)
 }
 
 /// What the way back loses: everything that was written at the target since traffic was admitted.
 pub fn rollback(subject: Subject<'_>, admitted: Timestamp) -> String {
-    sealed(EvidenceKind::Rollback, subject, json!({ "losesSince": admitted.to_string() }))
+    sealed(EvidenceKind::Rollback, subject, &json!({ "losesSince": admitted.to_string() }))
 }
 
 /// What is erased: the source of what was accepted, and the backup that can bring it back.
 pub fn erasure(subject: Subject<'_>, accepted: &str, backup: &str) -> String {
-    sealed(EvidenceKind::Erasure, subject, json!({ "accepted": accepted, "backup": backup }))
+    sealed(EvidenceKind::Erasure, subject, &json!({ "accepted": accepted, "backup": backup }))
 }

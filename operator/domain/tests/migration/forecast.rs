@@ -90,7 +90,7 @@ proptest! {
             prop_assert!((0..=100).contains(&after.percent) && after.bytes_done <= after.bytes_total);
             prop_assert!(after.percent > 0 || after.bytes_done == 0, "{after:?}");
             prop_assert!(after.percent < 100 || complete, "{after:?}");
-            prop_assert!(after.samples.len() <= 32 + 1, "{}", after.samples.len());
+            prop_assert!(after.samples.len() <= 32, "{}", after.samples.len());
             prop_assert!(after.samples.windows(2).all(|pair| pair[0].second < pair[1].second), "{:?}", after.samples);
             if let (Some(low), Some(high)) = (seconds(after.time_left_low.as_ref()), seconds(after.time_left_high.as_ref())) {
                 let told = seconds(after.time_left.as_ref()).unwrap();

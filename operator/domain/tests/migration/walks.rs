@@ -142,7 +142,9 @@ proptest! {
         strategy in strategies(), story in prop::collection::vec(happenings(), 1..400),
     ) {
         let mut world = World::new(strategy);
-        story.iter().for_each(|what| happens(&mut world, what));
+        for what in &story {
+            happens(&mut world, what);
+        }
         opened(&mut world);
         let past = world.scene.at.stage.is_past_return();
         world.settle(!past);
@@ -159,7 +161,9 @@ proptest! {
     fn everything_comes_to_its_end(strategy in strategies(), story in prop::collection::vec(happenings(), 1..300)) {
         let mut world = World::new(strategy);
         let kept = |what: &&Happening| !matches!(what, Happening::Cancel | Happening::SignLoss(true) | Happening::Trouble(true));
-        story.iter().filter(kept).for_each(|what| happens(&mut world, what));
+        for what in story.iter().filter(kept) {
+            happens(&mut world, what);
+        }
         opened(&mut world);
         world.settle(false);
         prop_assert_eq!(world.scene.at, Place::at(M::Erased), "{:?}", world.trail);

@@ -25,7 +25,10 @@ fn after(wave: &str, reached: WaveMark) -> AfterWave {
     AfterWave { wave: wave.to_owned(), reached }
 }
 
-fn waves(all: &[(&str, &[(&str, WaveMark)], &[Option<M>])]) -> BTreeMap<String, Standing> {
+/// A wave: its name, those before it with how far they must be, and where its migrations stand.
+type Line<'a> = (&'a str, &'a [(&'a str, WaveMark)], &'a [Option<M>]);
+
+fn waves(all: &[Line<'_>]) -> BTreeMap<String, Standing> {
     all.iter()
         .map(|(name, before, stages)| {
             let after = before.iter().map(|(wave, mark)| after(wave, *mark)).collect();

@@ -257,7 +257,6 @@ impl World {
                 self.works(key);
                 Sighting::Lost
             }
-            Fate::DiesBefore => Sighting::Lost,
             Fate::Vanishes => {
                 self.processes.get_mut(&key).unwrap().ghost = true;
                 Sighting::Lost
@@ -267,7 +266,7 @@ impl World {
             Fate::EndsUnproven if matches!(key.1, V::Compare | V::Freeze | V::Finish | V::Close) => {
                 Sighting::Done(json!({ "equal": false }))
             }
-            Fate::EndsUnproven => Sighting::Lost,
+            Fate::DiesBefore | Fate::EndsUnproven => Sighting::Lost,
         };
         self.processes.get_mut(&key).unwrap().seen = seen;
     }
