@@ -1,5 +1,7 @@
 //! Quotas: limits are held against parent and siblings, then adopted; use is reported.
 
+mod force;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,6 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use zhengyun_crds::amounts::Limits as LimitsText;
 use zhengyun_crds::quota::{
     AdoptedLimit, DepartmentQuota, DepartmentQuotaSpec, DepartmentQuotaStatus, SiteUse, UnlistedChildren,
 };
@@ -18,8 +19,8 @@ use zhengyun_domain::condition::ConditionSet;
 use zhengyun_domain::ledger::Charge;
 use zhengyun_domain::quota::{self, QuotaLine};
 
+use self::force::{catch_up, is_in_force, put_in_force, restrict};
 use super::Context;
-use crate::ledger::SiteLedger;
 use crate::runtime::controller::{Outcome, ReconcileError};
 use crate::runtime::hub::{add_finalizer, has_finalizer, remove_finalizer, replace_status};
 
@@ -115,6 +116,9 @@ pub async fn reconcile(context: Arc<Context>, quota: Arc<DepartmentQuota>, repor
     };
     let status = report(&context, &quota, fault.as_ref(), adopted, context.clock.now())?;
     if quota.status.as_ref() == Some(&status) {
+        if !is_in_force(&context, &name, &status)? {
+            catch_up(&context, &quota).await?;
+        }
         return Ok(Action::await_change());
     }
     let in_force_differs = quota.status.as_ref().is_none_or(|s| {
@@ -228,54 +232,6 @@ async fn plan_adoption(context: &Context, quota: &DepartmentQuota) -> Result<Vec
         });
     }
     Ok(adopted)
-}
-
-/// Before the new limits are recorded, decisions follow the lower of old and new: a crash in between oversells under neither.
-fn restrict(context: &Context, name: &str, next: &DepartmentQuotaStatus) -> Result<(), ReconcileError> {
-    for ledger in context.ledger.all() {
-        let wanted = line_at(next, &ledger)?;
-        let (current, unbound) = {
-            let books = ledger.books();
-            let binding = books.limits().binding(books.tree(), name).unwrap_or_default();
-            (books.limits().lines.get(name).cloned(), binding.first().is_none_or(|(first, _)| first != name))
-        };
-        let Some(current) = current else {
-            // So far bound by its ancestors only: any line of its own is a cut, and holds at once.
-            if unbound {
-                ledger.set_line(name, Some(wanted));
-            }
-            continue;
-        };
-        ledger.set_line(
-            name,
-            Some(QuotaLine {
-                hard: current.hard.lower_of(&wanted.hard),
-                shared_with_unlisted: current.shared_with_unlisted && wanted.shared_with_unlisted,
-            }),
-        );
-    }
-    Ok(())
-}
-
-/// Once they are recorded, decisions follow the new limits.
-fn put_in_force(context: &Context, name: &str, status: &DepartmentQuotaStatus) -> Result<(), ReconcileError> {
-    if status.unlisted_children.is_none() {
-        return Ok(());
-    }
-    for ledger in context.ledger.all() {
-        let line = line_at(status, &ledger)?;
-        ledger.set_line(name, Some(line));
-    }
-    Ok(())
-}
-
-fn line_at(status: &DepartmentQuotaStatus, ledger: &SiteLedger) -> Result<QuotaLine, ReconcileError> {
-    let empty = LimitsText::new();
-    let hard = status.adopted.iter().find(|a| a.site == ledger.site).map_or(&empty, |a| &a.hard);
-    Ok(QuotaLine {
-        hard: quota::limits("status.adopted", hard).map_err(|e| ReconcileError::Transient(e.to_string()))?,
-        shared_with_unlisted: status.unlisted_children == Some(UnlistedChildren::Share),
-    })
 }
 
 fn report(
