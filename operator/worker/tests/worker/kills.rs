@@ -96,12 +96,18 @@ fn what_a_killed_run_left_is_no_damage_to_who_knows_the_head() {
     std::fs::write(source.join("more"), "more").unwrap();
     let mut unsigned = 0;
     for write in 1.. {
-        let output = place.backup(&source).args(["--crash-after-store-write", &write.to_string()]).output().unwrap();
+        let mut backup = place.backup(&source);
+        backup.args(["--run", "later", "--crash-after-store-write", &write.to_string()]);
+        let output = backup.output().unwrap();
         if output.status.success() {
             break;
         }
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{output:?}");
         assert!(write < 100, "it does not come to its end");
+        // It holds the repository no more, as after half a minute of silence, and what it left stays.
+        let mut tidy = place.worker("forget");
+        tidy.arg("--signing-key-file").arg(place.path("signing")).args(["--run", "later", "--leftovers"]);
+        report(tidy.args(["--keep-run", "later"]));
         let told = report(place.worker("verify").arg("--known-head-file").arg(place.path("head")));
         assert_eq!(told["findings"], serde_json::json!([]), "killed after write {write}");
         // Who does not know the head cannot tell: a link may have been removed.
