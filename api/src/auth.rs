@@ -17,6 +17,7 @@ use secrecy::SecretString;
 
 pub(crate) use access::{AccessReviews, Right};
 pub(crate) use identity::Identity;
+pub(crate) use sight::Sight;
 pub(crate) use token::TokenReviews;
 
 use crate::hub::CallerHub;
@@ -33,6 +34,12 @@ impl Caller {
     /// The username as the hub knows it.
     pub(crate) fn username(&self) -> &str {
         &self.identity.username
+    }
+
+    /// Looks again who it is: a token may have been taken back since.
+    pub(crate) async fn renew(&mut self, state: &AppState) -> Result<(), Problem> {
+        self.identity = state.tokens.identify(&state.hub, &self.token).await?;
+        Ok(())
     }
 
     /// The hub with this caller's rights.

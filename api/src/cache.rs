@@ -5,6 +5,7 @@
 //! Whoever writes through this API reads the own write: the answer to a write is held back until the cache has seen it.
 
 mod feed;
+mod teller;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use zhengyun_crds::{
 };
 use zhengyun_domain::recovery::backup::is_database;
 
+use crate::events::{Log, Told};
 use crate::metrics::Metrics;
+use teller::Teller;
 
 /// Longest time for which the answer to a write is held back; a watch is behind for longer only when it is broken.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -99,10 +102,10 @@ pub(crate) struct Cache<K: Cached> {
 }
 
 impl<K: Cached> Cache<K> {
-    fn start(client: &Client, metrics: &Metrics, stopping: &CancellationToken) -> Self {
+    fn start(client: &Client, metrics: &Metrics, stopping: &CancellationToken, teller: Option<Teller<K>>) -> Self {
         let (store, writer) = store::<K>();
         let (announce, progress) = watch::channel(Progress::default());
-        let feed = feed::Feed::new(store.clone(), writer, metrics.clone(), announce);
+        let feed = feed::Feed::new(store.clone(), writer, metrics.clone(), announce).telling(teller);
         tokio::spawn(stopping.clone().run_until_cancelled_owned(feed.run(client.clone())));
         Self { store, progress, metrics: metrics.clone() }
     }
@@ -244,16 +247,43 @@ impl Written for Approval {
     }
 }
 
+/// What tells the changes of a kind: nothing, where no list shows it.
+macro_rules! teller {
+    ($log:ident told) => {
+        Some(Teller::new($log))
+    };
+    ($log:ident) => {
+        None
+    };
+}
+
+/// The noun of a kind whose changes are told, and its plural at the hub.
+macro_rules! noun {
+    (told $kind:ty) => {
+        (<$kind as Told>::NOUN, <$kind as Cached>::PLURAL)
+    };
+}
+
 macro_rules! caches {
-    ($($(#[$doc:meta])* $field:ident: $kind:ty),+ $(,)?) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty $(, $told:ident)?);+ $(;)?) => {
         /// The caches of all kinds.
         #[derive(Clone, Debug)]
         pub(crate) struct Caches { $($(#[$doc])* pub(crate) $field: Cache<$kind>),+ }
 
         impl Caches {
-            /// Starts one watch per kind; they end when `stopping` is cancelled.
-            pub(crate) fn start(client: &Client, metrics: &Metrics, stopping: &CancellationToken) -> Self {
-                Self { $($field: Cache::start(client, metrics, stopping)),+ }
+            /// Starts one watch per kind; they end when `stopping` is cancelled. What changes is told to `log`.
+            pub(crate) fn start(
+                client: &Client,
+                metrics: &Metrics,
+                stopping: &CancellationToken,
+                log: &Arc<Log>,
+            ) -> Self {
+                Self { $($field: Cache::start(client, metrics, stopping, teller!(log $($told)?))),+ }
+            }
+
+            /// The nouns whose changes are told, each with its plural at the hub.
+            pub(crate) fn told() -> Vec<(&'static str, &'static str)> {
+                vec![$($(noun!($told $kind),)?)+]
             }
 
             /// The kinds whose first list has not arrived yet.
@@ -273,33 +303,33 @@ macro_rules! caches {
 
 caches! {
     /// The tenancy tree.
-    departments: Department,
+    departments: Department;
     /// What departments may hold.
-    quotas: DepartmentQuota,
+    quotas: DepartmentQuota, told;
     /// Member clusters.
-    sites: Site,
+    sites: Site, told;
     /// What can be ordered.
-    items: CatalogItem,
+    items: CatalogItem;
     /// What resources are for.
-    systems: InformationSystem,
+    systems: InformationSystem, told;
     /// Change orders.
-    requests: ResourceRequest,
+    requests: ResourceRequest, told;
     /// Who must agree to what.
-    policies: ApprovalPolicy,
+    policies: ApprovalPolicy;
     /// What departments hold.
-    grants: ResourceGrant,
+    grants: ResourceGrant, told;
     /// The books of the sites, for the effect of a draft.
-    ledgers: Ledger,
+    ledgers: Ledger;
     /// Repositories for backups.
-    stores: BackupStore,
+    stores: BackupStore, told;
     /// What is protected.
-    plans: RecoveryPlan,
+    plans: RecoveryPlan, told;
     /// Runs of plans.
-    backups: SystemBackup,
+    backups: SystemBackup, told;
     /// Backups that are brought back.
-    restores: SystemRestore,
+    restores: SystemRestore, told;
     /// Copies that are tried.
-    drills: RecoveryDrill,
+    drills: RecoveryDrill, told;
     /// Where a caller may have a role.
-    bindings: RoleBinding,
+    bindings: RoleBinding;
 }

@@ -9,6 +9,7 @@ mod auth;
 mod cache;
 mod error;
 mod etag;
+mod events;
 mod extract;
 mod health;
 mod hub;

@@ -29,7 +29,7 @@ const DESCRIPTION: &str = "Departments ask for cloud resources, approvers decide
     Corrections and decisions need `If-Match` with the ETag of what was read: an approver approves the order they saw.\n\n\
     Lists: `limit` up to 500; give `nextPageToken` back as `pageToken` to read on.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("document", "The description of this interface."),
     ("me", "Who the caller is and what the caller may do."),
     ("departments", "The tenancy tree (部门)."),
@@ -40,6 +40,7 @@ const TAGS: [(&str, &str); 10] = [
     ("requests", "Change orders, from draft to result (资源申请单)."),
     ("grants", "What departments hold (资源授予)."),
     ("recovery", "Backups of information systems, and bringing them back (灾备)."),
+    ("events", "What changes in the lists, as it happens (变更通知)."),
 ];
 
 /// Every route with its description.
@@ -279,6 +280,7 @@ mod tests {
             "post /api/v1/departments/{department}/drills",
             "get /api/v1/departments/{department}/drills/{name}",
             "post /api/v1/departments/{department}/drills/{name}/cancellation",
+            "get /api/v1/events",
             "get /api/v1/openapi.json",
         ] {
             assert!(routes.contains(route), "{route} is missing among {routes:?}");

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod departments;
+mod events;
 mod grants;
 mod me;
 mod quotas;
@@ -30,4 +31,5 @@ pub(crate) fn all() -> OpenApiRouter<AppState> {
         .merge(requests::routes())
         .merge(grants::routes())
         .merge(recovery::routes())
+        .merge(events::routes())
 }

@@ -34,6 +34,12 @@ pub(crate) fn created(metadata: &ObjectMeta) -> String {
     metadata.creation_timestamp.as_ref().map(moment).unwrap_or_default()
 }
 
+/// As it goes over the wire.
+pub(crate) fn json(shape: &impl serde::Serialize) -> serde_json::Value {
+    // Shapes are strings, numbers, lists and objects of them, which always have a JSON form.
+    serde_json::to_value(shape).unwrap_or_default()
+}
+
 /// An object's name.
 pub(crate) fn name(metadata: &ObjectMeta) -> String {
     metadata.name.clone().unwrap_or_default()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use clap::Parser as _;
+use futures::StreamExt as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -95,7 +96,12 @@ pub(crate) fn request(method: Method, token: &str, path: &str) -> http::request:
 pub(crate) async fn answered(router: &Router, request: Request<Body>) -> Answered {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let bytes = if parts.headers.get("content-type").is_some_and(|media| media == "text/event-stream") {
+        // It has no end.
+        body.into_data_stream().next().await.map(Result::unwrap).unwrap_or_default()
+    } else {
+        axum::body::to_bytes(body, usize::MAX).await.unwrap()
+    };
     Answered {
         status: parts.status,
         headers: parts.headers,

@@ -1,6 +1,7 @@
 //! The door as callers meet it, over a stand-in hub.
 
 mod door;
+mod events;
 mod fuzz;
 mod limits;
 mod own_writes;

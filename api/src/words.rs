@@ -9,8 +9,8 @@ use zhengyun_crds::department::{DepartmentRole, RoleScope, SubjectKind};
 use zhengyun_crds::grant::{GrantClass, RevokeStep};
 use zhengyun_crds::quota::UnlistedChildren;
 use zhengyun_crds::recovery::{
-    BackupPhase, BackupTrigger, Basis, Consistency, CopyState, DrillPhase, DrillTrigger, Edition, Element,
-    ExistingPolicy, MissedRuns, RestoreMode, RestorePhase, RetentionFate,
+    BackupPhase, BackupTrigger, Basis, Consistency, CopyState, DrillPartKind, DrillPhase, DrillTrigger, Edition,
+    Element, ExistingPolicy, MissedRuns, RestoreMode, RestorePhase, RetentionFate,
 };
 use zhengyun_crds::request::{Action, Disposition};
 use zhengyun_crds::site::{Architecture, NetworkZone};
@@ -53,6 +53,7 @@ words! {
     DataClassWord: DataClass, "Class of the data that a system holds.";
     DepartmentRoleWord: DepartmentRole, "What a person may do for a department.";
     DispositionWord: Disposition, "What happens to data when a grant is revoked.";
+    DrillPartKindWord: DrillPartKind, "What a source of a backup is, to a drill.";
     DrillPhaseWord: DrillPhase, "Where a drill stands.";
     DrillTriggerWord: DrillTrigger, "Why a drill is held.";
     EditionWord: Edition, "Edition of GB/T 20988.";

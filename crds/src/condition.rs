@@ -303,6 +303,60 @@ wire_enum! {
         RunIncomplete = "RunIncomplete",
         /// Retention dropped the data; the record stays for a while.
         Forgotten = "Forgotten",
+        /// There is no such machine room, or it does not host the system.
+        RoomNotFound = "RoomNotFound",
+        /// Something that was found at the source or target stands in the way.
+        FindingBlocks = "FindingBlocks",
+        /// Something that the system needs has nobody who answers for it.
+        DependencyUnowned = "DependencyUnowned",
+        /// The grant to land on is not in service.
+        TargetNotReady = "TargetNotReady",
+        /// It belongs to no wave.
+        NoWave = "NoWave",
+        /// The waves come after one another in a circle.
+        WaveCycle = "WaveCycle",
+        /// A wave that comes before is not far enough.
+        WaveBefore = "WaveBefore",
+        /// As many migrations of the wave are under way as may be.
+        WaveFull = "WaveFull",
+        /// Too many migrations of the wave were rolled back.
+        WaveStopped = "WaveStopped",
+        /// Nothing changes on this day.
+        FreezeDay = "FreezeDay",
+        /// No change window is open, or what is left of it is too short.
+        OutsideWindow = "OutsideWindow",
+        /// The target is too far behind, or not in step for long enough.
+        LagTooLong = "LagTooLong",
+        /// No cutover was tried on an isolated copy.
+        NotRehearsed = "NotRehearsed",
+        /// The rehearsal took longer than the downtime may.
+        DowntimeTooLong = "DowntimeTooLong",
+        /// There is no verified backup that is fresh enough, or not at enough places.
+        BackupTooOld = "BackupTooOld",
+        /// The system runs on the cloud on trial.
+        TrialRunning = "TrialRunning",
+        /// Something went wrong in the parallel run.
+        TrialFailed = "TrialFailed",
+        /// Somebody has to sign.
+        AwaitingSignature = "AwaitingSignature",
+        /// What was signed is not what is to be signed now.
+        EvidenceChanged = "EvidenceChanged",
+        /// It cannot be proven that the other side is closed.
+        NotProvenClosed = "NotProvenClosed",
+        /// Traffic was admitted: the way back loses what was written since, and somebody has to sign for that.
+        LossNotSigned = "LossNotSigned",
+        /// Nobody asked yet to close the source for good.
+        SourceKept = "SourceKept",
+        /// What the source holds is kept for a stated time.
+        RetentionRunning = "RetentionRunning",
+        /// The way back was gone; the source is open as it was.
+        RolledBack = "RolledBack",
+        /// Systems have not left the room.
+        SystemsLeft = "SystemsLeft",
+        /// A document of the closure is missing.
+        RecordMissing = "RecordMissing",
+        /// What becomes of it was not decided.
+        NotDecided = "NotDecided",
     }
 }
 

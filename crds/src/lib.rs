@@ -19,6 +19,7 @@ pub mod duration;
 pub mod grant;
 pub mod ledger;
 pub mod marks;
+pub mod migration;
 pub mod names;
 pub mod policy;
 pub mod quota;
@@ -36,6 +37,7 @@ pub use department::{Department, DepartmentSpec, DepartmentStatus, Level, UnitTy
 pub use duration::DurationText;
 pub use grant::{GrantPhase, ResourceGrant, ResourceGrantSpec, ResourceGrantStatus};
 pub use ledger::{Charge, Ledger, LedgerSpec, LedgerStatus};
+pub use migration::{MachineRoom, MigrationWave, SystemMigration};
 pub use names::DisplayNames;
 pub use policy::{ApprovalPolicy, ApprovalPolicySpec, ApprovalPolicyStatus};
 pub use quota::{DepartmentQuota, DepartmentQuotaSpec, DepartmentQuotaStatus};

@@ -23,8 +23,8 @@ pub use backup::{
     StoredCopy, SystemBackup, SystemBackupSpec, SystemBackupStatus,
 };
 pub use drill::{
-    Coverage, Difference, DrillPart, DrillPhase, DrillRecord, DrillTrigger, RecoveryDrill, RecoveryDrillSpec,
-    RecoveryDrillStatus, Scratch,
+    Coverage, Difference, DrillPart, DrillPartKind, DrillPhase, DrillRecord, DrillTrigger, RecoveryDrill,
+    RecoveryDrillSpec, RecoveryDrillStatus, Scratch,
 };
 pub use plan::{
     Attestation, Attested, Basis, CopyStatus, DatabaseSource, DrillPolicy, Edition, Element, ElementStatus, Encryption,

@@ -146,6 +146,38 @@ pub struct ExternalSources {
     pub file_roots: Vec<ExternalFileRoot>,
 }
 
+/// A PostgreSQL server on which drills at this site may make databases of their own. It is no server that anybody works with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillServer {
+    /// Host name or address of the PostgreSQL server.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"))]
+    pub host: String,
+    /// TCP port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// Database from which others are created; nothing is written to it.
+    #[serde(default = "maintenance_database")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$-]*$"))]
+    pub database: String,
+    /// Database that they are made like: one of the administrator's where backups hold extensions that only a superuser may create.
+    #[serde(default = "template_database")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$-]*$"))]
+    pub template: String,
+    /// Secret in `zhengyun-system`, marked with the department `drill`, with the keys `username`, `password` and `ca.crt`, the authority
+    /// that signed the server's certificate. The user may create databases and is no superuser.
+    #[schemars(length(min = 1, max = 63))]
+    pub secret_name: String,
+}
+
+fn maintenance_database() -> String {
+    "postgres".to_owned()
+}
+
+fn template_database() -> String {
+    "template0".to_owned()
+}
+
 /// A site (站点): a member cluster that resources are delivered to.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -193,6 +225,9 @@ pub struct SiteSpec {
     /// What outside the cloud may be backed up from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_sources: Option<ExternalSources>,
+    /// Where drills that are held here restore databases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_server: Option<DrillServer>,
 }
 
 /// The capacity that decisions follow.

@@ -33,7 +33,9 @@ macro_rules! wire_enum {
                 true
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "enum": [$($wire),+] })
+                // Not as a literal list: the macro recurses once per word, and a long set is beyond its limit.
+                let words: Vec<&str> = Self::ALL.iter().map(|word| word.as_str()).collect();
+                schemars::json_schema!({ "type": "string", "enum": words })
             }
         }
     };

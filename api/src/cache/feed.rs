@@ -14,6 +14,7 @@ use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use tokio::sync::watch;
 
+use super::teller::Teller;
 use super::{Cached, Progress, revision};
 use crate::metrics::Metrics;
 
@@ -23,7 +24,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// Namespace and name.
-type Key = (Option<String>, String);
+pub(super) type Key = (Option<String>, String);
 
 /// Moves the events of one kind's watch into its cache.
 pub(super) struct Feed<K: Cached> {
@@ -35,11 +36,17 @@ pub(super) struct Feed<K: Cached> {
     listed: u64,
     undecodable: BTreeSet<Key>,
     failing: bool,
+    teller: Option<Teller<K>>,
 }
 
 impl<K: Cached> Feed<K> {
     pub(super) fn new(store: Store<K>, writer: Writer<K>, metrics: Metrics, progress: watch::Sender<Progress>) -> Self {
-        Self { store, writer, metrics, progress, listed: 0, undecodable: BTreeSet::new(), failing: false }
+        Self { store, writer, metrics, progress, listed: 0, undecodable: BTreeSet::new(), failing: false, teller: None }
+    }
+
+    /// Lets changes be told as well.
+    pub(super) fn telling(self, teller: Option<Teller<K>>) -> Self {
+        Self { teller, ..self }
     }
 
     /// Watches until it is dropped; a failed watch is taken up again with growing pauses.
@@ -54,17 +61,25 @@ impl<K: Cached> Feed<K> {
         }
     }
 
-    fn take(&mut self, event: Event<DeserializeGuard<K>>) {
+    pub(super) fn take(&mut self, event: Event<DeserializeGuard<K>>) {
         if self.failing {
             self.failing = false;
             tracing::info!(kind = K::PLURAL, "watching {} again", K::PLURAL);
         }
         let progress = self.after(&event);
+        let mut changes = Vec::new();
         if let Some(event) = self.screen(event) {
+            let known = self.progress.borrow().synced.then_some(&self.store);
+            if let Some(teller) = &mut self.teller {
+                changes = teller.changes(&event, known);
+            }
             self.writer.apply_watcher_event(&event);
         }
         // Only now: whoever waits for it looks into the store next.
         self.progress.send_replace(progress);
+        if let Some(teller) = &self.teller {
+            teller.tell(changes);
+        }
         if !matches!(self.store_is_filling(), Some(true)) {
             self.metrics.holds(K::PLURAL, self.store.len(), self.undecodable.len());
         }
@@ -179,7 +194,7 @@ fn plain(error: &watcher::Error) -> String {
     }
 }
 
-fn key<R: kube::Resource>(object: &R) -> Key {
+pub(super) fn key<R: kube::Resource>(object: &R) -> Key {
     (object.namespace(), object.name_any())
 }
 

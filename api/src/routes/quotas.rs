@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zhengyun_crds::DepartmentQuota as Resource;
 
+use crate::events::Told;
 use crate::shapes::{self, Amounts, Condition};
 use crate::state::AppState;
 use crate::words::UnlistedChildrenWord;
@@ -112,5 +113,17 @@ impl From<&zhengyun_crds::quota::SiteUse> for SiteUse {
             available: shapes::amounts(&usage.available),
             utilisation_percent: usage.utilisation_percent,
         }
+    }
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = "quotas";
+
+    fn department(&self) -> Option<&str> {
+        self.metadata.name.as_deref()
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&Quota::from(self))
     }
 }

@@ -24,10 +24,13 @@ use zhengyun_crds::request::RequestPhase;
 
 use crate::auth::Caller;
 use crate::etag::Tag;
+use crate::events::Told;
 use crate::extract::InDepartment;
 use crate::hub::HubError;
+use crate::names::department_of;
 use crate::problem::{About, Noun, Problem};
 use crate::routes::writing::{self, DryRun};
+use crate::shapes;
 use crate::state::AppState;
 
 pub(crate) use view::Request;
@@ -91,4 +94,16 @@ async fn read(state: &AppState, caller: &Caller, at: &InDepartment) -> Result<Re
 
 fn unreadable(error: &HubError, at: &InDepartment) -> Problem {
     writing::unreadable(error, about(&at.department, &at.name))
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = ROUTE;
+
+    fn department(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref().and_then(department_of)
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&view::RequestSummary::from(self))
+    }
 }

@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zhengyun_crds::Site as Resource;
 
+use crate::events::Told;
 use crate::shapes::{self, Amounts, Condition, DisplayNames};
 use crate::state::AppState;
 use crate::words::{ArchitectureWord, NetworkZoneWord};
@@ -108,5 +109,17 @@ impl From<&Resource> for Site {
             version: status.and_then(|s| s.version.clone()),
             conditions: shapes::conditions(status.map(|s| &s.conditions)),
         }
+    }
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = "sites";
+
+    fn department(&self) -> Option<&str> {
+        None
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&Site::from(self))
     }
 }

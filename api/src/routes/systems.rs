@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zhengyun_crds::InformationSystem as Resource;
 
+use crate::events::Told;
 use crate::names::department_of;
 use crate::shapes::{self, Condition, DisplayNames};
 use crate::state::AppState;
@@ -92,5 +93,17 @@ impl From<&Resource> for System {
             conditions: shapes::conditions(status.map(|s| &s.conditions)),
             created_at: shapes::created(&resource.metadata),
         }
+    }
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = "systems";
+
+    fn department(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref().and_then(department_of)
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&System::from(self))
     }
 }

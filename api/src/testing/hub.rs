@@ -43,6 +43,8 @@ pub(crate) struct FakeHub {
     pub(crate) reviews: Mutex<BTreeMap<String, usize>>,
     /// Answers everything with 503.
     pub(crate) down: std::sync::atomic::AtomicBool,
+    /// People whose tokens are taken back.
+    pub(crate) revoked: Mutex<Vec<String>>,
     /// Token reviews wait for it, when there is one.
     pub(crate) gate: Mutex<Option<Arc<tokio::sync::Notify>>>,
     /// Refuses the next writes with this status.
@@ -68,6 +70,12 @@ impl FakeHub {
         let happened = if objects.contains_key(&place(&object)) { "MODIFIED" } else { "ADDED" };
         self.events.record(happened, &plural(&object), &mut object);
         objects.insert(place(&object), object);
+    }
+
+    /// Takes an object away.
+    pub(crate) fn remove(&self, at: &str) {
+        let mut object = self.objects.lock().unwrap().remove(at).unwrap();
+        self.events.record("DELETED", at.split('/').next().unwrap(), &mut object);
     }
 
     /// From now on watches hear of nothing.
@@ -97,7 +105,11 @@ impl FakeHub {
         let plural = rest[0];
         if plural.ends_with("reviews") {
             *self.reviews.lock().unwrap().entry(plural.to_owned()).or_default() += 1;
-            let status = if plural == "tokenreviews" { whose(&body["spec"]["token"]) } else { allowed(&body["spec"]) };
+            let status = if plural == "tokenreviews" {
+                whose(&body["spec"]["token"], &self.revoked.lock().unwrap())
+            } else {
+                allowed(&body["spec"])
+            };
             return (StatusCode::CREATED, json!({"status": status}));
         }
         if *method != Method::GET {
@@ -114,7 +126,7 @@ impl FakeHub {
             ("GET", Some(name)) => self.find(&format!("{plural}/{namespace}/{name}")),
             ("POST", _) => self.create(body, namespace, query.contains("dryRun=All")),
             ("DELETE", Some(name)) => {
-                self.delete(&format!("{plural}/{namespace}/{name}"), body, plural, query.contains("dryRun=All"))
+                self.delete(&format!("{plural}/{namespace}/{name}"), body, query.contains("dryRun=All"))
             }
             ("PATCH", Some(name)) => {
                 self.patch(&format!("{plural}/{namespace}/{name}"), body, query.contains("dryRun=All"))
@@ -149,14 +161,13 @@ impl FakeHub {
         (StatusCode::CREATED, object)
     }
 
-    fn delete(&self, at: &str, options: &Value, plural: &str, dry_run: bool) -> (StatusCode, Value) {
-        let Some(mut object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
+    fn delete(&self, at: &str, options: &Value, dry_run: bool) -> (StatusCode, Value) {
+        let Some(object) = self.object(at) else { return refusal(404, "NotFound", "not found") };
         if moved(&object, &options["preconditions"]) {
             return refusal(409, "Conflict", "the object has been modified");
         }
         if !dry_run && options["dryRun"].is_null() {
-            self.objects.lock().unwrap().remove(at);
-            self.events.record("DELETED", plural, &mut object);
+            self.remove(at);
         }
         (StatusCode::OK, json!({"kind": "Status", "status": "Success"}))
     }
@@ -221,12 +232,12 @@ fn refusal(code: u16, reason: &str, message: &str) -> (StatusCode, Value) {
 }
 
 /// `token-<name>` is the token of `<name>`.
-fn whose(token: &Value) -> Value {
+fn whose(token: &Value, revoked: &[String]) -> Value {
     match token.as_str().unwrap().strip_prefix("token-") {
-        Some(name) => {
+        Some(name) if !revoked.iter().any(|revoked| revoked == name) => {
             json!({"authenticated": true, "user": {"username": name, "groups": ["people", "system:authenticated"]}})
         }
-        None => json!({"authenticated": false, "error": "unknown"}),
+        _ => json!({"authenticated": false, "error": "unknown"}),
     }
 }
 

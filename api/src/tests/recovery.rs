@@ -140,10 +140,21 @@ async fn a_drill_is_of_the_plans_first_store_at_its_site_unless_stated() {
     assert_eq!((&stored["spec"]["planUID"], &stored["spec"]["requestedBy"]), (&json!("plan-1"), &json!("zhang")));
 
     let mut ended = stored;
-    ended["status"] =
-        json!({"phase": "Passed", "measuredRto": "4m", "coverage": {"objectsCompared": 7, "objectsTotal": 7}});
+    let at = "2026-11-27T03:00:00Z";
+    ended["status"] = json!({
+        "phase": "Passed", "measuredRto": "4m", "coverage": {"objectsCompared": 7, "objectsTotal": 7}, "folder": "zy-drill-1",
+        "parts": [
+            {"source": "space", "kind": "Namespace", "scratch": {"grant": "try-1", "namespace": "zy-drill-try"}, "restoredAt": at, "duration": "1m"},
+            {"source": "rows", "kind": "Database", "database": "zy_drill_1", "attempt": 2},
+        ],
+    });
     door.hub.put(ended);
     let read = door.get("token-zhang", &format!("{drills}/try")).await;
+    let parts = json!([
+        {"source": "space", "kind": "Namespace", "namespace": "zy-drill-try", "restoredAt": at, "duration": "1m"},
+        {"source": "rows", "kind": "Database", "database": "zy_drill_1"},
+    ]);
+    assert_eq!((&read.body["parts"], &read.body["folder"]), (&parts, &json!("zy-drill-1")), "{read:?}");
     assert_eq!((&read.body["measuredRto"], &read.body["coverage"]["objectsCompared"]), (&json!("4m"), &json!(7)));
     let listed = door.get("token-zhang", "/drills?plan=nightly&phase=Passed").await;
     assert_eq!(listed.body["items"][0]["measuredRto"], "4m", "{listed:?}");

@@ -51,6 +51,18 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// What a source of a backup is.
+    pub enum DrillPartKind {
+        /// The namespace of a grant.
+        Namespace = "Namespace",
+        /// A file tree.
+        Files = "Files",
+        /// A PostgreSQL database.
+        Database = "Database",
+    }
+}
+
 impl DrillPhase {
     /// Whether nothing changes any more.
     pub const fn is_terminal(self) -> bool {
@@ -120,7 +132,7 @@ pub struct RecoveryDrillSpec {
     pub cancel: bool,
 }
 
-/// Where the copy is restored, for the time of the drill.
+/// Where a namespace is restored, for the time of the drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scratch {
@@ -139,9 +151,25 @@ pub struct DrillPart {
     /// Source, as the backup names it.
     #[schemars(length(max = 30))]
     pub source: String,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DrillPartKind>,
+    /// Where a namespace is restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Scratch>,
+    /// Database into which it is restored, on the server that the site names for drills (`spec.drillServer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub database: Option<String>,
+    /// Counts workers that took it up.
+    #[serde(default)]
+    pub attempt: i32,
     /// When it was restored and compared equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Time>,
+    /// How long that took: since the part before it was equal, or since `startedAt` of the drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationText>,
 }
 
 /// How much was compared.
@@ -225,9 +253,6 @@ pub struct RecoveryDrillStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub parts: Vec<DrillPart>,
-    /// Where its namespace is restored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scratch: Option<Scratch>,
     /// Folder into which its file trees are restored, below the one that the operator was started with for the site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]

@@ -1,7 +1,7 @@
 //! The decisions of Zhengyun: pure functions, no clock, no network, no randomness.
 //!
 //! Every noun has its module: department ([`tree`]), [`quota`], [`catalog`], [`request`], [`approval`], [`policy`], [`grant`],
-//! [`delivery`], [`ledger`], [`recovery`]. Beneath them are exact amounts ([`quantity`], [`amounts`]) and bounded expressions ([`expression`],
+//! [`delivery`], [`ledger`], [`recovery`], [`migration`]. Beneath them are exact amounts ([`quantity`], [`amounts`]) and bounded expressions ([`expression`],
 //! [`template`], [`parameters`], [`manifest`], [`readiness`]).
 
 #![deny(clippy::arithmetic_side_effects)]
@@ -18,6 +18,7 @@ pub mod finding;
 pub mod grant;
 pub mod ledger;
 pub mod manifest;
+pub mod migration;
 pub mod naming;
 pub mod parameters;
 pub mod policy;

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use zhengyun_crds::recovery::ExistingPolicy;
 use zhengyun_worker::cluster::ClusterArgs;
 use zhengyun_worker::control::ProgressForm;
-use zhengyun_worker::database::DatabaseTargetArgs;
+use zhengyun_worker::database::{DatabaseArgs, DatabaseTargetArgs};
 use zhengyun_worker::run::open::{KeyArgs, TrustArgs};
 use zhengyun_worker::run::restore as worker;
 use zhengyun_worker::store::open::StoreArgs;
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Restore(Box<RestoreArgs>),
     /// Restore one database of a backup.
     RestoreDatabase(Box<DatabaseRestoreArgs>),
+    /// Remove databases that were made by `restore-database --scratch`.
+    RemoveDatabases(Box<DatabaseRemoveArgs>),
     /// Restore one file tree of a backup.
     RestoreFiles(Box<FilesRestoreArgs>),
 }
@@ -113,14 +115,44 @@ pub(crate) struct DatabaseRestoreArgs {
     #[arg(long, value_enum)]
     pub existing: Existing,
     /// Digest of the plan that is carried out; without it nothing is written.
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", conflicts_with = "scratch")]
     pub agreed: Option<String>,
+    /// Name of a database that is made for this restore alone, on the server of --target-database-file; what is worked out needs
+    /// nobody's agreement and is carried out at once.
+    #[arg(long, value_name = "NAME", requires_all = ["target_database_file", "server_named_by", "attempt"])]
+    pub scratch: Option<String>,
+    /// Database that it is made like.
+    #[arg(long, value_name = "NAME", default_value = "template0")]
+    pub template: String,
+    /// What names that server, for messages.
+    #[arg(long, value_name = "TEXT")]
+    pub server_named_by: Option<String>,
+    /// How often a process was started for this, with this one: of those that ran elsewhere nobody here knows what they wrote.
+    #[arg(long, value_name = "NUMBER")]
+    pub attempt: Option<u32>,
     /// Folder for what must be known again when a killed process is followed by another one.
     #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,
     /// New file for the outcome of every object, a JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub outcomes: Option<PathBuf>,
+}
+
+/// Which databases, and where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseRemoveArgs {
+    /// File with the login of the database that they were made from.
+    #[arg(long, value_name = "FILE")]
+    pub target_database_file: PathBuf,
+    /// What is true of all databases.
+    #[command(flatten)]
+    pub databases: DatabaseArgs,
+    /// Name of one; may be given several times.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub scratch: Vec<String>,
+    /// What names that server, for messages.
+    #[arg(long, value_name = "TEXT")]
+    pub server_named_by: String,
 }
 
 /// From where to where.

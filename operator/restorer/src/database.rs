@@ -1,6 +1,7 @@
 //! A database: looked at, agreed to, written in one transaction, compared.
 
 use std::fs;
+use std::path::PathBuf;
 
 use tokio::runtime::Handle;
 use zhengyun_crds::Reason;
@@ -16,15 +17,24 @@ use crate::agreement::{Agreement, agreement};
 use crate::args::DatabaseRestoreArgs;
 use crate::ended::Ended;
 use crate::restore::{self, Report};
+use crate::scratch;
 use crate::told::{carried_out, counts, number};
 
 /// Whether something may have been written to the target.
 pub(crate) fn wrote(args: &DatabaseRestoreArgs) -> bool {
-    args.state_dir.join("writing").exists()
+    writing(args).exists() || scratch::ran_elsewhere(args)
+}
+
+/// The file that says so.
+pub(crate) fn writing(args: &DatabaseRestoreArgs) -> PathBuf {
+    args.state_dir.join("writing")
 }
 
 /// Carries a restore out, or says what it would do.
 pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Control) -> Result<Report, Ended> {
+    if let Some(name) = &args.scratch {
+        return scratch::restore(args, name, runtime, control);
+    }
     control.enter("planning");
     fs::create_dir_all(&args.state_dir).map_err(|e| WorkerError::local(&args.state_dir, e))?;
     let store = open::existing(&args.store, runtime)?;
@@ -34,7 +44,7 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
         Agreement::Outlook(outlook) => return Ok(*outlook),
         Agreement::Given { .. } => {}
     }
-    let marker = args.state_dir.join("writing");
+    let marker = writing(args);
     // What an earlier process may have written stands, whatever becomes of this one.
     let earlier = marker.exists();
     let mut writes = order(args, false);
@@ -48,7 +58,7 @@ pub(crate) fn restore(args: &DatabaseRestoreArgs, runtime: &Handle, control: &Co
     Ok(carried_out(args.agreed.clone().unwrap_or_default(), &done))
 }
 
-fn order(args: &DatabaseRestoreArgs, dry_run: bool) -> worker::RestoreArgs {
+pub(crate) fn order(args: &DatabaseRestoreArgs, dry_run: bool) -> worker::RestoreArgs {
     let mut database = args.database.clone();
     database.dry_run = dry_run;
     worker::RestoreArgs {

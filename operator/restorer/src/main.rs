@@ -1,4 +1,4 @@
-//! `zhengyun-restorer`: restores one namespace, database or file tree of a backup, as planned.
+//! `zhengyun-restorer`: restores one namespace, database or file tree of a backup, as planned; and removes what it made for a drill.
 
 mod agreement;
 mod args;
@@ -8,17 +8,21 @@ mod ended;
 mod files;
 mod guard;
 mod restore;
+mod scratch;
 mod target;
 mod told;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde::Serialize;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use zhengyun_worker::control::{Control, Reporter};
+use zhengyun_worker::error::WorkerError;
 
 use crate::args::{Args, Command};
+use crate::ended::Ended;
 
 fn main() -> ExitCode {
     // Two TLS providers in one process panic at run time, so the choice is made before anything else.
@@ -48,12 +52,12 @@ fn main() -> ExitCode {
         }
     }
     let reporter = Reporter::start(control.clone(), args.progress, args.heartbeat_file);
+    let handle = runtime.handle();
     let (outcome, wrote) = match &args.command {
-        Command::Restore(order) => (restore::restore(order, runtime.handle(), &control), restore::wrote(order)),
-        Command::RestoreDatabase(order) => {
-            (database::restore(order, runtime.handle(), &control), database::wrote(order))
-        }
-        Command::RestoreFiles(order) => (files::restore(order, runtime.handle(), &control), files::wrote(order)),
+        Command::Restore(order) => (told(restore::restore(order, handle, &control)), restore::wrote(order)),
+        Command::RestoreDatabase(order) => (told(database::restore(order, handle, &control)), database::wrote(order)),
+        Command::RemoveDatabases(order) => (told(scratch::remove(order, handle, &control)), true),
+        Command::RestoreFiles(order) => (told(files::restore(order, handle, &control)), files::wrote(order)),
     };
     drop(reporter);
     match outcome {
@@ -65,16 +69,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// A report as text.
+fn told<T: Serialize>(report: Result<T, Ended>) -> Result<String, Ended> {
+    report.and_then(|report| {
+        serde_json::to_string(&report).map_err(|e| WorkerError::engine("writing the report", e).into())
+    })
+}
+
 #[expect(clippy::print_stdout, reason = "the report is the output of the program")]
-fn say(report: &restore::Report) -> ExitCode {
-    match serde_json::to_string(report) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("zhengyun-restorer: writing the report: {error}");
-            ExitCode::from(1)
-        }
-    }
+fn say(report: &str) -> ExitCode {
+    println!("{report}");
+    ExitCode::SUCCESS
 }

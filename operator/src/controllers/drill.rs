@@ -1,9 +1,11 @@
 //! Drills: one copy restored into scratch at a site, compared with its manifest, timed, removed, recorded.
 //!
-//! The scratch is a grant, charged before it exists to the department that drills are charged to. Whatever becomes of the drill, it
-//! ends only once that grant is proven to be gone; until then the drill says what it waits for. File trees are restored into a folder
-//! of the drill's own, which is gone before the grant is ended. A backup of several sources is tried part by part.
+//! The scratch of a namespace is a grant, charged before it exists to the department that drills are charged to. Whatever becomes of the
+//! drill, it ends only once that grant is proven to be gone; until then the drill says what it waits for. File trees are restored into a
+//! folder of the drill's own and databases into ones of its own, which are gone before the grant is ended. A backup of several sources is
+//! tried part by part.
 
+mod database;
 mod folder;
 mod prepare;
 mod report;
@@ -20,13 +22,13 @@ use zhengyun_crds::grant::ZeroProof;
 use zhengyun_crds::recovery::{DrillPart, DrillPhase, RecoveryDrillStatus};
 use zhengyun_crds::{Reason, RecoveryDrill, ResourceGrant, marks};
 use zhengyun_domain::recovery::drill::{
-    Event, Facts, Part, PartKind, Report, Scratch, follow, lease, part_at_work, parts_left, statement, step,
+    Event, Facts, Part, PartKind, Report, follow, lease, part_at_work, parts_left, statement, step,
 };
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
 use self::prepare::Prepared;
-use self::scratch::Room;
+use self::scratch::{Held, Room};
 use super::Context;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, keys, reach, run_id};
@@ -38,6 +40,8 @@ use crate::site::driver::Access;
 
 /// How often process and scratch are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many checks a proof of zero holds.
+const MOST_CHECKS: usize = 64;
 /// How soon a drill that waits for something is looked at again.
 const LATER: Duration = Duration::from_secs(5);
 
@@ -86,7 +90,8 @@ async fn pending(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDr
             let next = step(phase(drill), Event::Accepted).map_err(defect)?;
             let mut status = report::moved(drill, next, None, context.clock.now());
             // From here on a newer backup does not change what is tried.
-            let part = |part: Part| DrillPart { source: part.source, restored_at: None };
+            let part =
+                |part: Part| DrillPart { kind: Some(part.kind.told()), source: part.source, ..DrillPart::default() };
             status.parts = prepared.copy.parts.into_iter().map(part).collect();
             status.backup = Some(prepared.copy.backup);
             status.manifest_root = Some(prepared.copy.root);
@@ -105,7 +110,7 @@ async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &Recovery
         Err(Refusal::Waits(message)) => return waits(context, api, drill, &message).await,
         // Room that was taken already is given back first.
         Err(Refusal::Final(fault)) => {
-            let taken = scratch::find(context, drill).await?.is_some();
+            let taken = Held::of(context, drill).await?.all().next().is_some();
             let event = if taken { Event::Failed } else { Event::Refused };
             return moved(context, api, drill, event, Some(fault)).await;
         }
@@ -117,10 +122,14 @@ async fn reserving(context: &Context, api: &Api<RecoveryDrill>, drill: &Recovery
             let fault = Fault { reason, message, ..Fault::default() };
             moved(context, api, drill, Event::NoRoom, Some(fault)).await
         }
+        Room::Lost(message) => {
+            let fault = Fault { reason: Reason::GrantNotLive.as_str().to_owned(), message, ..Fault::default() };
+            moved(context, api, drill, Event::Failed, Some(fault)).await
+        }
         Room::Taken(held) => {
             let next = step(phase(drill), Event::Reserved).map_err(defect)?;
             let mut status = report::moved(drill, next, None, now);
-            report::begun(&mut status, held.as_deref(), now);
+            report::begun(&mut status, &held, now);
             status.folder = prepared.folder.as_deref().map(folder::shown);
             written(api, drill, &status, Action::requeue(LOOK)).await
         }
@@ -139,10 +148,7 @@ async fn room(
     {
         return Ok(Room::Missing(message));
     }
-    match &prepared.source {
-        Some(source) => scratch::reserve(context, drill, source, now).await,
-        None => Ok(Room::Taken(None)),
-    }
+    scratch::reserve(context, drill, &prepared.sources, now).await
 }
 
 async fn waits(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill, message: &str) -> Outcome {
@@ -161,24 +167,31 @@ async fn under_way(
     let status = drill.status.clone().unwrap_or_default();
     let part = part_at_work(&status);
     let run = run_of(drill, part)?;
-    let (held, sighting) = (scratch::find(context, drill).await?, recovery.observe(&run).await?);
+    let (held, sighting) = (Held::of(context, drill).await?, recovery.observe(&run).await?);
+    let mut checks = Vec::new();
     let seen = if at.removes() {
-        if !sighting.runs()
-            && let Err(message) = folder::end(context, drill).await?
-        {
-            return waits(context, api, drill, &message).await;
+        if !sighting.runs() {
+            match database::end(context, recovery, drill).await? {
+                database::Ended::Gone(gone) => checks.extend(gone),
+                database::Ended::Ahead(why) => {
+                    let after = report::removing(drill, why.as_deref(), now);
+                    return written(api, drill, &after, Action::requeue(LOOK)).await;
+                }
+            }
+            match folder::end(context, drill).await? {
+                Ok(gone) => checks.extend(gone),
+                Err(message) => return waits(context, api, drill, &message).await,
+            }
         }
-        scratch::seen(held.as_ref())
-    } else if held.is_none() && status.scratch.is_none() {
-        // Of file trees only: their folder is made with the process.
-        Scratch::Ready
+        held.farthest()
     } else {
-        scratch::seen(held.as_ref())
+        // Folder and databases are made with their processes.
+        held.together(&status)
     };
     let facts = Facts {
         cancel,
-        // Each part before this one had a process at least.
-        attempt: status.attempt.saturating_sub(i32::try_from(part).unwrap_or_default()),
+        // A drill that was begun before parts were written down has one.
+        attempt: status.parts.get(part).map_or(status.attempt, |part| part.attempt),
         held: status.started_at.as_ref().map_or(SignedDuration::ZERO, |begun| now.duration_since(begun.0)),
         lease: lease(objective(context, drill)),
         scratch: &seen,
@@ -196,34 +209,35 @@ async fn under_way(
         }
         _ => {}
     }
-    if let Some(held) = held.as_ref().filter(|_| next.remove) {
+    for held in held.all().filter(|_| next.remove) {
         remove(context, drill, held).await?;
     }
-    if let Some(why) = held.as_ref().filter(|_| !next.phase.is_terminal()).and_then(|held| scratch::held_up(held, now))
-    {
+    let why = held.all().find_map(|held| scratch::held_up(held, now));
+    if let Some(why) = why.filter(|_| !next.phase.is_terminal()) {
         report::held_up(drill, &mut after, &why, now);
     }
     match next.order {
-        Order::Start => return start(context, recovery, api, (drill, &run), held.as_ref(), after).await,
+        Order::Start => return start(context, recovery, api, (drill, &run), held.of_part(part), after).await,
         Order::StartLater => return written(api, drill, &after, Action::requeue(LATER)).await,
         Order::Cancel => recovery.cancel(&run).await?,
         Order::Kill => recovery.kill(&run).await?,
         Order::Wait | Order::Nothing => {}
     }
     if next.phase.is_terminal() {
-        after.zero_proof = zero_proof(&status, held, now);
+        after.zero_proof = zero_proof(checks, held.zero_proof(), now);
         return ended(context, api, drill, after).await;
     }
     written(api, drill, &after, Action::requeue(LOOK)).await
 }
 
-/// How it was shown that nothing is left: of the grant, and of the folder, which was looked at a moment ago.
-fn zero_proof(status: &RecoveryDrillStatus, held: Option<ResourceGrant>, now: Timestamp) -> Option<ZeroProof> {
-    let of_grant = held.and_then(|held| held.status?.zero_proof);
-    let Some(folder) = &status.folder else { return of_grant };
-    let mut proof = of_grant.unwrap_or_else(|| ZeroProof { at: Time(now), checks: Vec::new() });
-    proof.checks.truncate(63);
-    proof.checks.push(format!("folder {folder} for drills: not found"));
+/// How it was shown that nothing is left: of the grants, and of what else was made, which was looked at a moment ago.
+fn zero_proof(checks: Vec<String>, of_grants: Option<ZeroProof>, now: Timestamp) -> Option<ZeroProof> {
+    let mut proof = match of_grants {
+        None if checks.is_empty() => return None,
+        proof => proof.unwrap_or_else(|| ZeroProof { at: Time(now), checks: Vec::new() }),
+    };
+    proof.checks.truncate(MOST_CHECKS.saturating_sub(checks.len()));
+    proof.checks.extend(checks);
     Some(proof)
 }
 
@@ -273,17 +287,26 @@ async fn start(
     let at = drill.status.as_ref().map_or(0, part_at_work);
     let Some(part) = prepared.copy.parts.get(at) else { return Err(defect(format!("the backup has no part {at}"))) };
     let place = held.and_then(|held| reach::ground(context, &held.namespace()?, &held.name_any()));
-    let place = place.filter(|_| matches!(part.kind, PartKind::Namespace { .. }));
     if let Some(ground) = &place
         && let Err(message) = reach::open(context, ground, Access::Write).await
     {
         return waits(context, api, drill, &message).await;
     }
-    let task = match prepare::task(context, recovery, &prepared, part, place.as_ref()).await? {
+    let mut told = after.parts.get(at).cloned().unwrap_or_default();
+    told.attempt = told.attempt.saturating_add(1);
+    if let (PartKind::Database, Some(server)) = (&part.kind, &prepared.server) {
+        // As it was written down, so that it is found again whatever the site names by then.
+        told.database.get_or_insert_with(|| database::name(drill, at, server));
+    }
+    let target = prepare::Target { ground: place.as_ref(), told: &told, site: &drill.spec.site };
+    let task = match prepare::task(context, recovery, &prepared, part, &target).await? {
         Ok(task) => task,
         Err(message) => return waits(context, api, drill, &message).await,
     };
     after.attempt = after.attempt.saturating_add(1);
+    if let Some(part) = after.parts.get_mut(at) {
+        *part = told;
+    }
     let outcome = written(api, drill, &after, Action::requeue(LOOK)).await?;
     recovery.start(run, task).await?;
     Ok(outcome)
@@ -334,6 +357,7 @@ async fn rest(context: &Context, api: &Api<RecoveryDrill>, drill: &RecoveryDrill
         for part in 0..=begun {
             recovery.remove(&run_of(drill, part)?).await?;
         }
+        recovery.remove(&database::removal_of(drill)?).await?;
     }
     remove_finalizer(api, drill, marks::FINALIZER_RUN).await?;
     Ok(Action::await_change())

@@ -7,6 +7,7 @@ pub mod address;
 pub mod archive;
 pub mod cluster_secret;
 pub mod login;
+pub mod scratch;
 pub mod tool;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::cluster_secret::ClusterName;
 use self::login::Login;
+use self::scratch::ScratchDatabase;
 use crate::cluster::ClusterArgs;
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
@@ -93,6 +95,9 @@ pub struct DatabaseTargetArgs {
     /// File that stands as soon as the database may have been written; for programs that have this one done in their own.
     #[arg(skip)]
     pub writing: Option<PathBuf>,
+    /// A database that is made for this restore on the server of the login; for programs that have this one done in their own.
+    #[arg(skip)]
+    pub scratch: Option<ScratchDatabase>,
     /// What is true of all databases.
     #[command(flatten)]
     pub databases: DatabaseArgs,
@@ -321,6 +326,9 @@ fn told(login: &Login, error: &tokio_postgres::Error) -> WorkerError {
     }
     if [SqlState::TOO_MANY_CONNECTIONS, SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN].contains(code) {
         return unreachable(login, &problem);
+    }
+    if *code == SqlState::OBJECT_IN_USE {
+        return failed(login, "DatabaseBusy", problem, "wait for whoever is connected there, or end the session");
     }
     failed(login, "DatabaseRefused", format!("{problem} (SQLSTATE {})", code.code()), "let the user do this")
 }

@@ -16,7 +16,7 @@ use super::fault::Gate;
 use super::people;
 use super::plan::Plan;
 use super::process::Operator;
-use super::recovery::{BUCKETS, Machine, evidence};
+use super::recovery::{BUCKETS, Machine, SERVERS, evidence};
 use super::stage::Stage;
 use crate::apiserver::{Apiserver, ApiserverOptions, Journal, User, housekeeping};
 use crate::lab::install::read_folder;
@@ -44,7 +44,7 @@ pub struct World {
     pub hub: Apiserver,
     /// Sites by name.
     pub sites: BTreeMap<String, Site>,
-    /// Buckets by name, each an API server that holds objects.
+    /// Buckets and database servers by name, each an API server that holds objects.
     pub buckets: BTreeMap<String, Site>,
     /// Every write to any of them.
     pub journal: Journal,
@@ -82,7 +82,7 @@ impl Base {
                 sites.insert(name.to_owned(), site);
             }
             let bucket = |name: &str| (name.to_owned(), Apiserver::new(options(name, clock, &journal)));
-            let base = Self { hub, sites, buckets: BUCKETS.map(bucket).into() };
+            let base = Self { hub, sites, buckets: BUCKETS.into_iter().chain(SERVERS).map(bucket).collect() };
             let world = base.world_on(clock, journal.clone());
             let gate = Gate::new(&Plan::calm("establish", 0));
             world.keep_house();
@@ -182,7 +182,13 @@ async fn install_hub(hub: &Apiserver) -> Result<()> {
     let key = json!({ "key": data_encoding::BASE64.encode(&[7; 32]) });
     world::apply(&client, &[secret("key-finance", &mark, &key)?]).await?;
     let key = json!({ "accessKeyId": "simulated", "secretAccessKey": "simulated-token-of-buckets" });
-    world::apply(&client, &[secret("buckets", &json!({}), &key)?]).await
+    world::apply(&client, &[secret("buckets", &json!({}), &key)?]).await?;
+    for (name, department) in [("database-invoices", "finance"), ("drill-server", "drill")] {
+        let mark = json!({ "zhengyun.io/department": department });
+        let login = json!({ "username": "app", "password": "simulated-token-of-a-database", "ca.crt": "simulated" });
+        world::apply(&client, &[secret(name, &mark, &login)?]).await?;
+    }
+    Ok(())
 }
 
 fn secret(name: &str, labels: &Value, data: &Value) -> Result<DynamicObject> {

@@ -82,6 +82,7 @@ const RULES: &[(&str, Rule)] = &[
     ("I14", restored::written_from_proof),
     ("I14", restored::opened_for_a_run),
     ("I14", restored::drills_tell_the_truth),
+    ("I14", restored::only_scratch_databases_are_written),
 ];
 
 /// Names of all invariants, for tables.

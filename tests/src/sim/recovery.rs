@@ -7,8 +7,9 @@
 //! elsewhere: what is signed was read back, and nothing is written to a target before it was proved.
 //!
 //! A bucket is an in-memory API server with one `ConfigMap` for each object: it creates only what is not there, as S3 does with
-//! `If-None-Match`, and its writes stand in the same record as all others.
+//! `If-None-Match`, and its writes stand in the same record as all others. A database server is one as well, with one for each database.
 
+pub(crate) mod database;
 pub mod evidence;
 mod executor;
 mod order;
@@ -21,6 +22,9 @@ pub use executor::Machine;
 
 /// Buckets of the simulated world, one beside each site.
 pub const BUCKETS: [&str; 2] = ["bucket-hohhot", "bucket-ulanqab"];
+
+/// Database servers of the simulated world: the one that people work with, and the one for drills at the other site.
+pub const SERVERS: [&str; 2] = ["postgres-hohhot", "postgres-drills"];
 
 /// Where a bucket keeps its objects.
 pub const PLACE: &str = "default";

@@ -111,7 +111,7 @@ workloads! {
     "elsewhere" Standing "a backup is restored to another grant at another site" recovery::restores::elsewhere;
     "trespass" Standing "a restore names a grant of another department" recovery::restores::trespass;
     "impatient" Standing "a restore is asked for before its backup is proved" recovery::restores::impatient;
-    "drill" AsTold "a drill is due, held, and its scratch removed to zero" recovery::drills::drilled;
+    "drill" AsTold "a drill of two namespaces and a database is due, held, and its scratch removed to zero" recovery::drills::drilled;
     "disturbed" Standing "somebody changes what a drill has restored" recovery::drills::disturbed;
     "site-gone" Exactly "a site is deleted while something stands there" surroundings::site_gone;
 }

@@ -159,6 +159,7 @@ pub(crate) fn sites() -> Vec<Case> {
         let root = json!({ "name": "scans", "department": "finance", "folder": folder, "subpath": subpath });
         json!({ "fileRoots": [root] })
     };
+    let server = |host: &str, port: i32, template: &str| json!({ "host": host, "port": port, "template": template, "secretName": "drill-server" });
     let mut cases = fields(
         ADMIN,
         &base,
@@ -166,6 +167,10 @@ pub(crate) fn sites() -> Vec<Case> {
             ("/metadata/name", json!(long(40)), None),
             ("/metadata/name", json!(long(41)), Some("at most 40 characters")),
             ("/metadata/name", json!("a.b"), Some("must be a DNS label")),
+            ("/spec/drillServer", server("drills.example", 5432, "with_postgis"), None),
+            ("/spec/drillServer", server("/var/run/postgresql", 5432, "template0"), Some("host in body should match")),
+            ("/spec/drillServer", server("drills.example", 65536, "template0"), Some("less than or equal to 65535")),
+            ("/spec/drillServer", server("drills.example", 5432, "a\"; --"), Some("template in body should match")),
             ("/spec/externalSources", roots("exports", ""), None),
             ("/spec/externalSources", roots("exports", "finance/scans"), None),
             ("/spec/externalSources", roots("/srv/exports", ""), Some("folder in body should match")),

@@ -245,9 +245,20 @@ impl Call<'_> {
         let told = format!("{:?} {} {}", self.who, self.method, self.path);
         let response = request.send().await.with_context(|| told.clone())?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.with_context(|| told.clone())?;
-        Ok(self.contract.answer(&told, status, headers, &bytes))
+        let is_stream = headers.get("content-type").is_some_and(|media| media == "text/event-stream");
+        let bytes = if is_stream { first_event(response).await } else { Ok(response.bytes().await?.to_vec()) };
+        Ok(self.contract.answer(&told, status, headers, &bytes.with_context(|| told.clone())?))
     }
+}
+
+/// The first event of a stream without end, as a JSON text.
+async fn first_event(mut response: reqwest::Response) -> Result<Vec<u8>> {
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        let chunk = response.chunk().await?.context("the stream ended before its first event")?;
+        text.push_str(std::str::from_utf8(&chunk)?);
+    }
+    Ok(serde_json::to_vec(&text)?)
 }
 
 impl std::fmt::Display for Answer {

@@ -181,6 +181,7 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
             let body = json!({ "name": "contract-drill-created", "plan": PLAN, "site": "ulanqab" });
             write(call("createDrill", &[DEPARTMENT]).json(&body), CLERK, 201)
         }),
+        ("watchEvents", read(call("watchEvents", &[]), Others::Shown)),
         ("cancelDrill", write(request("cancelDrill", DRILL_TO_CANCEL), CLERK, 202)),
     ])
 }

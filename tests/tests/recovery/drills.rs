@@ -54,7 +54,7 @@ pub(crate) async fn without_room(ground: &Ground) -> Result<()> {
     let skipped = ground.drill("no-room", DrillPhase::Skipped).await?;
     let told = skipped.failure.clone().context("a skipped drill says why")?;
     ensure!(told.message.contains("cpu") && told.message.contains("drill"), "{told:?}");
-    ensure!(skipped.scratch.is_none() && skipped.measured_rto.is_none(), "{skipped:?}");
+    ensure!(skipped.parts[0].scratch.is_none() && skipped.measured_rto.is_none(), "{skipped:?}");
     ground.nothing_is_left().await?;
     ground
         .plan_says("a skipped drill proves nothing", |plan| told_of(plan, C::ObjectiveMet) == ("DrillSkipped", false))
@@ -68,7 +68,7 @@ fn told_of(plan: &RecoveryPlanStatus, type_: C) -> (&str, bool) {
 }
 
 /// The quota of the department that drills are charged to.
-async fn room(ground: &Ground, cpu: &str) -> Result<()> {
+pub(crate) async fn room(ground: &Ground, cpu: &str) -> Result<()> {
     let quota = object(json!({
         "apiVersion": "zhengyun.io/v1alpha1", "kind": "DepartmentQuota", "metadata": { "name": "drill" },
         "spec": { "limits": [{ "site": SITE, "hard": { "cpu": cpu, "memory": "8Gi" } }] }
@@ -135,7 +135,10 @@ pub(crate) async fn over_damage(ground: &Ground) -> Result<()> {
     let why = failed.failure.clone().context("a failed drill says why")?;
     let found = ["NotIntact", "RepositoryDamaged", "EvidenceInvalid", "EngineFailure"].contains(&why.reason.as_str());
     ensure!(!damaged.is_empty() && found, "{} damaged packs and {why:?}", damaged.len());
-    ensure!(failed.scratch.is_some() && failed.zero_proof.is_some() && failed.measured_rto.is_none(), "{failed:?}");
+    ensure!(
+        failed.parts[0].scratch.is_some() && failed.zero_proof.is_some() && failed.measured_rto.is_none(),
+        "{failed:?}"
+    );
     ground.is_signed(&failed).await?;
     ground.nothing_is_left().await?;
     ground
@@ -167,7 +170,7 @@ pub(crate) async fn killed(ground: &Ground) -> Result<()> {
 pub(crate) async fn cancelled(ground: &Ground) -> Result<()> {
     ground.ask_drill("cancelled").await?;
     let begun = ground.drill_is("cancelled", &[DrillPhase::Restoring]).await?;
-    let namespace = begun.scratch.context("it says where it restores")?.namespace;
+    let namespace = begun.parts[0].scratch.clone().context("it says where it restores")?.namespace;
     let maps: Api<ConfigMap> = Api::namespaced(ground.town.site_admin(SITE)?, &namespace);
     let stuck = json!({ "metadata": { "name": "stuck", "finalizers": ["example.org/stuck"] } });
     maps.create(&PostParams::default(), &serde_json::from_value(stuck)?).await?;

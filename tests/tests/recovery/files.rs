@@ -235,7 +235,10 @@ impl Stage<'_> {
         let coverage = alone.coverage.clone().context("what passed was compared")?;
         ensure!(coverage.objects_compared == files && coverage.objects_total == files, "{coverage:?} of {files}");
         ensure!(coverage.bytes_total > 100_000 && coverage.bytes_compared == coverage.bytes_total, "{coverage:?}");
-        ensure!(alone.measured_rto.is_some() && alone.scratch.is_none() && alone.folder.is_some(), "{alone:?}");
+        ensure!(
+            alone.measured_rto.is_some() && alone.parts[0].scratch.is_none() && alone.folder.is_some(),
+            "{alone:?}"
+        );
         let unnamed = self.drill("tree-drill-nowhere", "hohhot", DrillPhase::Failed).await?;
         let told = unnamed.failure.clone().unwrap_or_default();
         ensure!(told.reason == "ActionNotAvailable" && told.message.contains("--drill-folder hohhot=PATH"), "{told:?}");
@@ -253,7 +256,7 @@ impl Stage<'_> {
         let coverage = whole.coverage.clone().context("what passed was compared")?;
         ensure!(coverage.objects_total > files && coverage.objects_delivered > 0, "{coverage:?}");
         ensure!(coverage.objects_compared == coverage.objects_total, "{coverage:?}");
-        ensure!(whole.scratch.is_some() && whole.attempt == 2, "a process for each part: {whole:?}");
+        ensure!(whole.parts[0].scratch.is_some() && whole.attempt == 2, "a process for each part: {whole:?}");
         let proof = whole.zero_proof.clone().context("zero was proven")?;
         ensure!(proof.checks.iter().any(|check| check.starts_with("Namespace zy-drill-")), "{proof:?}");
         self.ground.nothing_is_left().await

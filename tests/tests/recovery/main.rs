@@ -15,6 +15,7 @@ mod buckets;
 mod charges;
 mod checks;
 mod copies;
+mod database_drills;
 mod databases;
 mod drills;
 mod files;
@@ -64,6 +65,7 @@ async fn what_was_lost_comes_back_and_damage_is_found_before_the_first_write() {
         ("file trees without a folder", files::without_a_folder(&ground).await),
         ("databases", databases::protected(&ground).await),
         ("file trees", files::protected(&ground).await),
+        ("drills of databases", database_drills::tried(&ground).await),
         ("a grant ended with a backup", keep::with_a_backup(&ground).await),
         ("buckets", buckets::used(&ground).await),
         ("a store lost", copies::lost(&ground).await),

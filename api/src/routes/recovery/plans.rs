@@ -20,10 +20,13 @@ use self::preview::PlanPreview;
 use self::view::RecoveryPlan;
 use crate::auth::Caller;
 use crate::etag::Tag;
+use crate::events::Told;
 use crate::extract::InDepartment;
 use crate::hub::HubError;
+use crate::names::department_of;
 use crate::problem::{About, Noun, Problem};
 use crate::routes::writing::{self, DryRun};
+use crate::shapes;
 use crate::state::AppState;
 
 const PLURAL: &str = "recoveryplans";
@@ -80,4 +83,16 @@ async fn refusal(state: &AppState, caller: &Caller, error: &HubError, department
 async fn read(state: &AppState, caller: &Caller, at: &InDepartment) -> Result<Resource, Problem> {
     let found = caller.hub(state).get(&at.namespace, &at.name).await;
     found.map_err(|error| writing::unreadable(&error, about(&at.department, &at.name)))
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = "recovery-plans";
+
+    fn department(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref().and_then(department_of)
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&view::RecoveryPlanSummary::from(self))
+    }
 }

@@ -11,7 +11,10 @@ use utoipa_axum::routes;
 use zhengyun_crds::recovery::{RestorePhase, SystemRestore as Resource};
 
 use super::run::Run;
+use crate::events::Told;
+use crate::names::department_of;
 use crate::problem::Noun;
+use crate::shapes;
 use crate::state::AppState;
 
 const PLURAL: &str = "systemrestores";
@@ -43,5 +46,17 @@ impl Run for Resource {
 
     fn is_cancelled(&self) -> bool {
         self.spec.cancel
+    }
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = <Self as Run>::ROUTE;
+
+    fn department(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref().and_then(department_of)
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&view::RestoreSummary::from(self))
     }
 }

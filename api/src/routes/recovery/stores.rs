@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zhengyun_crds::recovery::{BackupStore as Resource, StoreBackend};
 
+use crate::events::Told;
 use crate::shapes::{self, Condition, DisplayNames};
 use crate::state::AppState;
 
@@ -69,5 +70,17 @@ impl From<&Resource> for BackupStore {
             conditions: shapes::conditions(status.map(|s| &s.conditions)),
             created_at: shapes::created(&resource.metadata),
         }
+    }
+}
+
+impl Told for Resource {
+    const NOUN: &'static str = "backup-stores";
+
+    fn department(&self) -> Option<&str> {
+        None
+    }
+
+    fn item(&self) -> serde_json::Value {
+        shapes::json(&BackupStore::from(self))
     }
 }

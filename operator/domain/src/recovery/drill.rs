@@ -1,19 +1,21 @@
 //! RecoveryDrill: its phases, what follows from what is seen, its scratch, its record, and the recovery time that it measures.
 
 mod copy;
+mod database;
 mod follow;
 mod machine;
 mod record;
 mod scratch;
 
 use jiff::{SignedDuration, Timestamp};
-use zhengyun_crds::recovery::{Coverage, DrillPhase, RecoveryDrillStatus};
+use zhengyun_crds::recovery::{Coverage, DrillPartKind, DrillPhase, RecoveryDrillStatus};
 
 pub use copy::{Part, PartKind, TriedCopy, choose};
-pub use follow::{Facts, Next, Report, Scratch, follow, lease};
+pub use database::{Made, Removal, drill_server, made, made_none, removal, scratch_database};
+pub use follow::{Facts, Next, Report, follow, lease};
 pub use machine::{Event, Illegal, step};
 pub use record::{FORMAT, statement};
-pub use scratch::{is_no_room, spec};
+pub use scratch::{Scratch, is_no_room, spec};
 
 /// The recovery time of a drill: from the moment when room was reserved and nothing made, to everything restored and compared.
 ///
@@ -30,6 +32,19 @@ pub fn measured_rto(status: &RecoveryDrillStatus) -> Option<SignedDuration> {
 /// Which part is at work: the first that was not compared equal yet. A drill that was begun before parts were written down has one.
 pub fn part_at_work(status: &RecoveryDrillStatus) -> usize {
     status.parts.iter().take_while(|part| part.restored_at.is_some()).count()
+}
+
+/// How long a part took that is equal at a moment: since the part before it was, or since the clock began. None if the clock went back.
+pub fn part_duration(status: &RecoveryDrillStatus, part: usize, now: Timestamp) -> Option<SignedDuration> {
+    let before = part.checked_sub(1).and_then(|before| status.parts.get(before)?.restored_at.as_ref());
+    elapsed(before.or(status.started_at.as_ref())?.0, now)
+}
+
+/// The parts for which a grant may have been recorded. Of a drill that was begun before kinds were written down it is the first.
+pub fn parts_with_grant(status: &RecoveryDrillStatus) -> Vec<usize> {
+    let kinds = status.parts.iter().map(|part| part.kind);
+    let with = kinds.enumerate().filter(|(at, kind)| kind.map_or(*at == 0, |kind| kind == DrillPartKind::Namespace));
+    if status.parts.is_empty() { vec![0] } else { with.map(|(at, _)| at).collect() }
 }
 
 /// How many parts come after the one that is at work.

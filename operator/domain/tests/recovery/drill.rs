@@ -5,7 +5,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use zhengyun_crds::recovery::{Coverage, RecoveryDrill, RecoveryDrillStatus, RecoveryPlan, SystemBackup};
 use zhengyun_crds::{ResourceGrant, marks};
-use zhengyun_domain::recovery::drill::{FORMAT, add, choose, measured_rto, part_at_work, parts_left, spec, statement};
+use zhengyun_domain::recovery::drill::{
+    FORMAT, add, choose, measured_rto, part_at_work, part_duration, parts_left, parts_with_grant, spec, statement,
+};
 
 fn typed<T: serde::de::DeserializeOwned>(kind: &str, mut value: Value) -> T {
     value["apiVersion"] = json!("zhengyun.io/v1alpha1");
@@ -76,9 +78,7 @@ fn backup(name: &str, phase: &str, captured: &str, state: &str, sources: &[&str]
 #[case(Some("b4"), None, Err("BackupNotVerified"))]
 #[case(Some("b5"), None, Err("BackupNotVerified"))]
 #[case(Some("another-plans"), None, Err("BackupNotVerified"))]
-// What a drill cannot prove yet it does not try.
-#[case(Some("two"), None, Err("ActionNotAvailable"))]
-#[case(Some("database"), None, Err("ActionNotAvailable"))]
+// What a drill cannot prove it does not try.
 #[case(Some("unknown-origin"), None, Err("ActionNotAvailable"))]
 fn the_copy_that_is_tried(
     #[case] asked: Option<&str>,
@@ -91,8 +91,6 @@ fn the_copy_that_is_tried(
         backup("b3", "Incomplete", "2026-11-26T07:00:00Z", "Verified", &["space"]),
         backup("b4", "Completed", "2026-11-26T08:00:00Z", "Stored", &["space"]),
         backup("b5", "Verifying", "2026-11-26T09:00:00Z", "Stored", &["space"]),
-        backup("two", "Completed", "2026-11-25T00:00:00Z", "Verified", &["space", "db"]),
-        backup("database", "Completed", "2026-11-25T00:00:00Z", "Verified", &["db"]),
         backup("unknown-origin", "Completed", "2026-11-25T00:00:00Z", "Verified", &["old"]),
     ];
     let refs: Vec<&SystemBackup> = all.iter().collect();
@@ -100,7 +98,7 @@ fn the_copy_that_is_tried(
     match expected {
         Ok(name) => {
             let copy = chosen.unwrap();
-            assert_eq!((copy.backup.as_str(), copy.grant(), copy.file_bytes()), (name, Some("bills-1"), None));
+            assert_eq!((copy.backup.as_str(), copy.grants(), copy.file_bytes()), (name, vec![(0, "bills-1")], None));
             assert_eq!((copy.root, copy.snapshot), (format!("root-of-{name}"), format!("snapshot-of-{name}")));
         }
         Err(reason) => assert_eq!(chosen.unwrap_err().reason, reason),
@@ -111,11 +109,12 @@ fn the_copy_that_is_tried(
 }
 
 #[rstest]
-#[case(&["scans"], Ok("scans; None; Some(1000)"))]
-// The namespace first, the rest as it was captured.
-#[case(&["scans", "space", "papers"], Ok("space scans papers; Some(\"bills-1\"); Some(2000)"))]
-#[case(&["scans", "db"], Err("source db of backup b is a database"))]
-#[case(&["space", "other"], Err("holds 2 namespaces (space, other)"))]
+#[case(&["scans"], Ok("scans; []; Some(1000)"))]
+// The namespaces first, the rest as it was captured.
+#[case(&["scans", "space", "papers"], Ok("space scans papers; [(0, \"bills-1\")]; Some(2000)"))]
+#[case(&["space", "scans", "other"], Ok("space other scans; [(0, \"bills-1\"), (1, \"bills-2\")]; Some(1000)"))]
+#[case(&["scans", "db", "space"], Ok("space scans db; [(0, \"bills-1\")]; Some(1000)"))]
+#[case(&["db"], Ok("db; []; None"))]
 #[case(&["scans", "old"], Err("does not say what its source old is"))]
 #[case(&[], Err("holds no source"))]
 fn what_a_backup_of_several_sources_is_tried_as(#[case] sources: &[&str], #[case] expected: Result<&str, &str>) {
@@ -124,8 +123,9 @@ fn what_a_backup_of_several_sources_is_tried_as(#[case] sources: &[&str], #[case
     match expected {
         Ok(words) => {
             let copy = chosen.unwrap();
+            assert_eq!(copy.has_database(), sources.contains(&"db"));
             let names: Vec<&str> = copy.parts.iter().map(|part| part.source.as_str()).collect();
-            assert_eq!(format!("{}; {:?}; {:?}", names.join(" "), copy.grant(), copy.file_bytes()), words);
+            assert_eq!(format!("{}; {:?}; {:?}", names.join(" "), copy.grants(), copy.file_bytes()), words);
         }
         Err(words) => {
             let fault = chosen.unwrap_err();
@@ -153,6 +153,32 @@ fn parts_are_tried_one_after_the_other_and_add_up() {
     add(&mut all, &coverage(0));
     let expected = json!({"objectsCompared": 10, "objectsTotal": 12, "objectsDelivered": 14, "bytesCompared": 16, "bytesTotal": 18});
     assert_eq!(serde_json::to_value(&all).unwrap(), expected);
+}
+
+#[rstest]
+// A drill that was begun before parts, or what they are, were written down may hold one grant.
+#[case(json!([]), &[0])]
+#[case(json!([{"source": "a"}, {"source": "b"}]), &[0])]
+#[case(json!([{"source": "a", "kind": "Namespace"}, {"source": "b", "kind": "Namespace"}, {"source": "c", "kind": "Files"}]), &[0, 1])]
+#[case(json!([{"source": "a", "kind": "Database"}, {"source": "b", "kind": "Files"}]), &[])]
+fn the_parts_that_may_hold_a_grant(#[case] parts: Value, #[case] expected: &[usize]) {
+    let status: RecoveryDrillStatus = serde_json::from_value(json!({ "parts": parts })).unwrap();
+    assert_eq!(parts_with_grant(&status), expected);
+}
+
+#[test]
+fn a_part_took_the_time_since_the_one_before_it() {
+    let status: RecoveryDrillStatus = serde_json::from_value(json!({
+        "startedAt": "2026-11-26T03:00:00Z",
+        "parts": [{"source": "space", "restoredAt": "2026-11-26T03:01:00Z"}, {"source": "db"}],
+    }))
+    .unwrap();
+    let seconds = |part, now: &str| part_duration(&status, part, now.parse().unwrap()).map(|took| took.as_secs());
+    assert_eq!(seconds(0, "2026-11-26T03:01:00Z"), Some(60));
+    assert_eq!(seconds(1, "2026-11-26T03:03:30Z"), Some(150));
+    // The clock went back.
+    assert_eq!(seconds(1, "2026-11-26T03:00:30Z"), None);
+    assert_eq!(part_duration(&RecoveryDrillStatus::default(), 0, "2026-11-26T03:00:00Z".parse().unwrap()), None);
 }
 
 #[test]

@@ -61,9 +61,13 @@ pub(super) fn shown(own: &Path) -> String {
     own.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Removes the folder of a drill, if it has one, with everything in it; or says why it cannot be. Nobody writes to it any more.
-pub(super) async fn end(context: &Context, drill: &RecoveryDrill) -> Result<Result<(), String>, ReconcileError> {
-    let Some(recorded) = drill.status.as_ref().and_then(|status| status.folder.as_ref()) else { return Ok(Ok(())) };
+/// Removes the folder of a drill, if it has one, with everything in it, and gives the check that showed it; or says why it cannot be.
+/// Nobody writes to it any more.
+pub(super) async fn end(
+    context: &Context,
+    drill: &RecoveryDrill,
+) -> Result<Result<Option<String>, String>, ReconcileError> {
+    let Some(recorded) = drill.status.as_ref().and_then(|status| status.folder.as_ref()) else { return Ok(Ok(None)) };
     // What stands in an object decides nothing about what is removed here: it must be the place that the command line makes.
     let Some(own) = of(context, drill).filter(|own| shown(own) == *recorded) else {
         return Ok(Err(format!(
@@ -71,7 +75,8 @@ pub(super) async fn end(context: &Context, drill: &RecoveryDrill) -> Result<Resu
             site = drill.spec.site
         )));
     };
-    remove(own).await.map(Ok)
+    remove(own).await?;
+    Ok(Ok(Some(format!("folder {recorded} for drills: not found"))))
 }
 
 async fn remove(own: PathBuf) -> Result<(), ReconcileError> {

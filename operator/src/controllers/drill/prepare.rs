@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use zhengyun_crds::recovery::DrillPart;
+use zhengyun_crds::site::DrillServer;
 use zhengyun_crds::{Reason, RecoveryDrill, RecoveryPlan, ResourceGrant, SystemBackup};
 use zhengyun_domain::eligibility;
 use zhengyun_domain::recovery::drill::{Part, PartKind, TriedCopy, choose};
@@ -12,7 +14,7 @@ use super::super::recovery::order::{self, Refusal, Repository, refused};
 use super::super::recovery::reach::{self, Ground};
 use super::super::recovery::{RESTORER, Recovery};
 use super::super::{Context, department_of};
-use super::folder;
+use super::{database, folder};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 
@@ -21,10 +23,12 @@ use crate::runtime::controller::ReconcileError;
 pub(super) struct Prepared {
     /// What is tried.
     pub(super) copy: TriedCopy,
-    /// The grant that its namespace came from: the scratch is as large. None if it holds file trees only.
-    pub(super) source: Option<Arc<ResourceGrant>>,
+    /// The grants that its namespaces came from, each with the place of its part: the scratches are as large.
+    pub(super) sources: Vec<(usize, Arc<ResourceGrant>)>,
     /// Where its file trees go, if it holds any.
     pub(super) folder: Option<PathBuf>,
+    /// The server on which its databases are made, if it holds any.
+    pub(super) server: Option<DrillServer>,
     /// Where it is read.
     repository: Repository,
 }
@@ -86,24 +90,27 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
         let message = format!("backup {} is not the one any more that was chosen: hold the drill again", copy.backup);
         return Err(refused(Reason::BackupNotFound, message));
     }
-    let source = match copy.grant() {
-        None => None,
-        Some(grant) => Some(context.watches.grants.get_in(&namespace, grant).ok_or_else(|| {
+    let mut sources = Vec::new();
+    for (part, grant) in copy.grants() {
+        let Some(held) = context.watches.grants.get_in(&namespace, grant) else {
             let message = format!(
                 "grant {grant} of backup {} is not there any more, so nothing tells how large the scratch has to be: restore the backup into a grant with a SystemRestore",
                 copy.backup
             );
-            refused(Reason::GrantNotFound, message)
-        })?),
-    };
+            return Err(refused(Reason::GrantNotFound, message));
+        };
+        sources.push((part, held));
+    }
     let folder = copy.file_bytes().map(|_| folder::needed(context, drill)).transpose()?;
+    let server = if copy.has_database() { Some(database::needed(context, drill)?) } else { None };
     let Some(backend) = reach::backend_of(context, &spec.store) else {
         return Err(Refusal::Waits(format!("store {} is not registered here any more: register it again", spec.store)));
     };
     Ok(Prepared {
         copy,
-        source,
+        sources,
         folder,
+        server,
         repository: Repository {
             department,
             key: plan.spec.encryption.secret_name.clone(),
@@ -113,18 +120,29 @@ pub(super) fn prepare(context: &Context, drill: &RecoveryDrill) -> Result<Prepar
     })
 }
 
-/// What the process of one part of a drill is told, or what it waits for. `ground` is the scratch of a namespace.
+/// Where one part of a drill goes.
+pub(super) struct Target<'a> {
+    /// The scratch of a namespace, once it is in service.
+    pub(super) ground: Option<&'a Ground>,
+    /// What was written down of the part.
+    pub(super) told: &'a DrillPart,
+    /// Site of the drill.
+    pub(super) site: &'a str,
+}
+
+/// What the process of one part of a drill is told, or what it waits for.
 pub(super) async fn task(
     context: &Context,
     recovery: &Recovery,
     prepared: &Prepared,
     part: &Part,
-    ground: Option<&Ground>,
+    target: &Target<'_>,
 ) -> Result<Result<Task, String>, ReconcileError> {
     let Prepared { copy, repository, .. } = prepared;
     let command = match part.kind {
         PartKind::Namespace { .. } => "restore",
         PartKind::Files { .. } => "restore-files",
+        PartKind::Database => "restore-database",
     };
     let mut task = match repository.task(context, recovery, RESTORER, command).await? {
         Ok(task) => task,
@@ -133,31 +151,35 @@ pub(super) async fn task(
     if let Err(message) = repository.trust(context, &mut task).await? {
         return Ok(Err(message));
     }
-    task.text("--scratch");
     task.option("--snapshot", &copy.snapshot).option("--root", &copy.root);
     // What the cluster itself puts into a new namespace, such as the account `default`, may have been changed at the source; and what
     // a process before this one restored is not in its way.
     task.option("--source", &part.source).option("--existing", "replace");
     task.kept("--state-dir", "state").file("--outcomes", "outcomes.jsonl");
-    match (&part.kind, ground, &prepared.folder) {
-        (PartKind::Namespace { .. }, Some(scratch), _) => {
-            task.option("--backup", &copy.backup);
+    match part.kind {
+        PartKind::Namespace { .. } => {
+            let Some(scratch) = target.ground else { return Ok(Err("the scratch is not in service yet".to_owned())) };
+            task.text("--scratch").option("--backup", &copy.backup);
             task.option("--store-name", &repository.store).option("--department", &repository.department);
             task.option("--site", &scratch.site).option("--grant", &scratch.grant).option("--grant-uid", &scratch.uid);
             task.option("--namespace", &scratch.namespace);
-            if let Err(message) = reach::credential(context, &scratch.site, &mut task).await? {
-                return Ok(Err(message));
-            }
+            reach::credential(context, &scratch.site, &mut task).await.map(|given| given.map(|()| task))
         }
-        (PartKind::Files { .. }, _, Some(folder)) => {
+        PartKind::Files { .. } => {
+            let Some(folder) = &prepared.folder else { return Ok(Err("its folder is not named any more".to_owned())) };
             if let Err(error) = folder::make(folder) {
                 return Ok(Err(format!("the folder that is named for drills cannot be written to: {error}")));
             }
-            task.option("--target", folder.join(&part.source).to_string_lossy());
+            task.text("--scratch").option("--target", folder.join(&part.source).to_string_lossy());
+            Ok(Ok(task))
         }
-        (PartKind::Namespace { .. }, None, _) | (PartKind::Files { .. }, _, None) => {
-            return Ok(Err("the scratch is not in service yet".to_owned()));
+        PartKind::Database => {
+            let (Some(server), Some(name)) = (&prepared.server, &target.told.database) else {
+                return Ok(Err("its server is not named any more".to_owned()));
+            };
+            task.option("--scratch", name).option("--template", &server.template).text("--without-roles");
+            task.option("--attempt", target.told.attempt.to_string());
+            database::tell(context, recovery, target.site, server, &mut task).await.map(|given| given.map(|()| task))
         }
     }
-    Ok(Ok(task))
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use zhengyun_crds::recovery::{Difference, DrillPhase, Progress, RecoveryDrill, RecoveryDrillStatus, Scratch};
 use zhengyun_crds::{ConditionType as C, Reason, ResourceGrant};
 use zhengyun_domain::condition::{ConditionSet, cut};
-use zhengyun_domain::recovery::drill::{Report, add, measured_rto, part_at_work};
+use zhengyun_domain::recovery::drill::{Report, add, measured_rto, part_at_work, part_duration};
 use zhengyun_domain::recovery::duration;
 use zhengyun_domain::recovery::run::{Fault, Standing};
 
@@ -68,20 +68,19 @@ pub(super) fn moved(
     }
 }
 
-/// Writes down that room is taken, and since when the recovery time runs.
-pub(super) fn begun(status: &mut RecoveryDrillStatus, held: Option<&ResourceGrant>, now: Timestamp) {
-    let Some(held) = held else {
-        // A drill of file trees holds no grant: nothing was made yet.
-        status.started_at.get_or_insert(Time(now));
-        return;
-    };
-    let recorded = held.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+/// Writes down that room is taken, and since when the recovery time runs. A drill without a namespace holds no grant: nothing was made yet.
+pub(super) fn begun(status: &mut RecoveryDrillStatus, held: &[(usize, ResourceGrant)], now: Timestamp) {
+    let recorded = held.iter().filter_map(|(_, held)| held.metadata.creation_timestamp.as_ref().map(|time| time.0));
     // An operator that died in between made the time longer, never shorter.
-    status.started_at.get_or_insert(Time(recorded.min(now)));
-    status.scratch = Some(Scratch {
-        grant: held.name_any(),
-        namespace: held.status.as_ref().and_then(|s| s.namespace.clone()).unwrap_or_default(),
-    });
+    status.started_at.get_or_insert(Time(recorded.fold(now, Timestamp::min)));
+    for (at, held) in held {
+        if let Some(part) = status.parts.get_mut(*at) {
+            part.scratch = Some(Scratch {
+                grant: held.name_any(),
+                namespace: held.status.as_ref().and_then(|s| s.namespace.clone()).unwrap_or_default(),
+            });
+        }
+    }
 }
 
 /// Writes how far a process is.
@@ -101,8 +100,10 @@ pub(super) fn progress(status: &mut RecoveryDrillStatus, standing: &Standing, no
 pub(super) fn compared(status: &mut RecoveryDrillStatus, report: &Report, equal: bool, now: Timestamp) {
     let at = part_at_work(status);
     let source = status.parts.get(at).map(|part| part.source.clone()).unwrap_or_default();
+    let took = part_duration(status, at, now).map(duration::print);
     if let Some(part) = status.parts.get_mut(at).filter(|_| equal) {
         part.restored_at = Some(Time(now));
+        part.duration = took;
     }
     status.restored_at = Some(Time(now));
     status.difference_count = report.differences();
@@ -135,6 +136,16 @@ pub(super) fn held_up(drill: &RecoveryDrill, status: &mut RecoveryDrillStatus, w
     set.reconciling(Reason::RetainedStorage, message.clone());
     set.yes(C::RetainedStorage, Reason::RetainedStorage, message);
     status.conditions = set.finish();
+}
+
+/// Databases of it are being removed; or cannot be as it stands, and why.
+pub(super) fn removing(drill: &RecoveryDrill, why: Option<&str>, now: Timestamp) -> RecoveryDrillStatus {
+    let mut status = drill.status.clone().unwrap_or_default();
+    match why {
+        Some(why) => held_up(drill, &mut status, why, now),
+        None => status = waits(drill, Reason::InProgress, "the databases of the scratch are being removed", false, now),
+    }
+    status
 }
 
 /// What stands on a drill that came to its end.

@@ -1,5 +1,7 @@
-//! The scratch of a drill at its site: a grant of the department that drills are charged to. The controller of grants delivers it,
-//! removes it, proves that nothing is left, and gives the charge back; here it is asked for, looked at and ended.
+//! The scratch of a drill at its site: a grant of the department that drills are charged to for each namespace. The controller of grants
+//! delivers it, removes it, proves that nothing is left, and gives the charge back; here it is asked for, looked at and ended.
+
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -7,17 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use zhengyun_crds::grant::{RequestRef, Revocation};
+use zhengyun_crds::grant::{RequestRef, Revocation, ZeroProof};
 use zhengyun_crds::ledger::ChargedObject;
+use zhengyun_crds::recovery::RecoveryDrillStatus;
 use zhengyun_crds::request::Disposition;
 use zhengyun_crds::{ConditionType, Department, GrantPhase, Reason, RecoveryDrill, ResourceGrant, condition, marks};
 use zhengyun_domain::ledger::{Change, Charge, Refusal};
-use zhengyun_domain::recovery::drill::{Scratch, is_no_room, spec};
+use zhengyun_domain::recovery::drill::{Scratch, is_no_room, parts_with_grant, spec};
 use zhengyun_domain::{grant, naming, quota};
 
 use super::super::Context;
 use super::super::grant::{charge, phase};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, SiteLedger};
 use crate::runtime::controller::ReconcileError;
 use crate::runtime::hub::replace_status;
 use crate::runtime::written::note;
@@ -27,8 +30,10 @@ const USUAL_REMOVAL: SignedDuration = SignedDuration::from_secs(20);
 
 /// Whether a drill has room.
 pub(super) enum Room {
-    /// It has, and the grant says which, if there is one.
-    Taken(Option<Box<ResourceGrant>>),
+    /// It has, and the grants say which, each with the place of its part.
+    Taken(Vec<(usize, ResourceGrant)>),
+    /// What it had is not its own any more: what is left of it is given back.
+    Lost(String),
     /// Nobody can tell yet.
     Waits(String),
     /// There is none.
@@ -39,8 +44,11 @@ fn namespace() -> String {
     format!("{}{}", marks::DEPARTMENT_NAMESPACE_PREFIX, marks::DRILL_DEPARTMENT)
 }
 
-fn name(drill: &RecoveryDrill) -> String {
-    naming::grant_name(&drill.name_any(), &drill.uid().unwrap_or_default())
+fn name(drill: &RecoveryDrill, part: usize) -> String {
+    let uid = drill.uid().unwrap_or_default();
+    // What the digest in the name is of.
+    let of = if part == 0 { uid } else { format!("{uid}-{part}") };
+    naming::grant_name(&drill.name_any(), &of)
 }
 
 /// Whether a grant is this drill's: another department's drill may have the same name.
@@ -48,9 +56,53 @@ fn is_of(held: &ResourceGrant, drill: &RecoveryDrill) -> bool {
     Some(&held.spec.request.uid) == drill.metadata.uid.as_ref()
 }
 
-/// The grant of a drill, if there is one.
-pub(super) async fn find(context: &Context, drill: &RecoveryDrill) -> Result<Option<ResourceGrant>, ReconcileError> {
-    let (namespace, name) = (namespace(), name(drill));
+/// The grants of a drill, by the places of the parts that may have one.
+#[derive(Debug)]
+pub(super) struct Held(Vec<(usize, Option<ResourceGrant>)>);
+
+impl Held {
+    /// Finds them.
+    pub(super) async fn of(context: &Context, drill: &RecoveryDrill) -> Result<Self, ReconcileError> {
+        let mut all = Vec::new();
+        for part in drill.status.as_ref().map(parts_with_grant).unwrap_or_default() {
+            all.push((part, find(context, drill, part).await?));
+        }
+        Ok(Self(all))
+    }
+
+    /// Those that are there.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ResourceGrant> {
+        self.0.iter().filter_map(|(_, held)| held.as_ref())
+    }
+
+    /// The one of a part.
+    pub(super) fn of_part(&self, part: usize) -> Option<&ResourceGrant> {
+        self.0.iter().find(|(at, _)| *at == part)?.1.as_ref()
+    }
+
+    /// What the decision sees of them while something is to be restored.
+    pub(super) fn together(&self, status: &RecoveryDrillStatus) -> Scratch {
+        // Of a drill that was begun before kinds were written down nobody knows whether it needs one.
+        let needs = |(at, held): &&(usize, Option<ResourceGrant>)| {
+            held.is_some() || status.parts.get(*at).is_some_and(|part| part.kind.is_some())
+        };
+        Scratch::together(self.0.iter().filter(needs).map(|(_, held)| seen(held.as_ref())).collect())
+    }
+
+    /// What it sees of them once they are to go.
+    pub(super) fn farthest(&self) -> Scratch {
+        Scratch::farthest(self.0.iter().map(|(_, held)| seen(held.as_ref())).collect())
+    }
+
+    /// How it was shown that nothing is left of them.
+    pub(super) fn zero_proof(&self) -> Option<ZeroProof> {
+        let proofs = self.all().filter_map(|held| held.status.as_ref()?.zero_proof.clone());
+        proofs.reduce(|all, one| ZeroProof { at: all.at.max(one.at), checks: [all.checks, one.checks].concat() })
+    }
+}
+
+async fn find(context: &Context, drill: &RecoveryDrill, part: usize) -> Result<Option<ResourceGrant>, ReconcileError> {
+    let (namespace, name) = (namespace(), name(drill, part));
     let found = match context.watches.grants.get_in(&namespace, &name) {
         Some(cached) => Some(cached.as_ref().clone()),
         // Only the API server may say that there is none.
@@ -60,7 +112,7 @@ pub(super) async fn find(context: &Context, drill: &RecoveryDrill) -> Result<Opt
 }
 
 /// What the decision sees of it.
-pub(super) fn seen(held: Option<&ResourceGrant>) -> Scratch {
+fn seen(held: Option<&ResourceGrant>) -> Scratch {
     let Some(held) = held else { return Scratch::Absent };
     Scratch::seen(phase(held), &said(held))
 }
@@ -81,13 +133,16 @@ pub(super) fn held_up(held: &ResourceGrant, now: Timestamp) -> Option<String> {
     (blocked || now.duration_since(ordered) > USUAL_REMOVAL).then(|| ready.message.clone())
 }
 
-/// Reserves room: the grant first, then the charge. A crash in between finds both again.
+/// Reserves room for every namespace: the grants first, then one charge for all. A crash in between finds both again.
 pub(super) async fn reserve(
     context: &Context,
     drill: &RecoveryDrill,
-    source: &ResourceGrant,
+    sources: &[(usize, Arc<ResourceGrant>)],
     now: Timestamp,
 ) -> Result<Room, ReconcileError> {
+    if sources.is_empty() {
+        return Ok(Room::Taken(Vec::new()));
+    }
     let department = match context.watches.departments.get(marks::DRILL_DEPARTMENT) {
         Some(cached) => Some(cached.as_ref().clone()),
         // A drill is skipped for good, and only the API server may say that there is none.
@@ -108,56 +163,135 @@ pub(super) async fn reserve(
         Err(error) => return Ok(Room::Waits(error.to_string())),
     };
     let grants: Api<ResourceGrant> = context.namespaced(&namespace);
-    let name = name(drill);
-    let held = if let Some(found) = grants.get_opt(&name).await? {
-        found
-    } else {
-        let spec = spec(drill, source, TimeZone::UTC.to_datetime(now).date());
-        // Asked first, so that no grant is recorded for nothing.
-        let asked = Change {
-            object: ChargedObject { uid: drill.uid().unwrap_or_default(), ..ChargedObject::default() },
-            department: spec.department.clone(),
-            charge: Charge::granted(amounts(&spec.charge)?),
-        };
-        if let Some(refusal) = ledger.would_refuse(std::slice::from_ref(&asked)) {
-            return Ok(judged(&refusal));
-        }
-        charge::create(&grants, &name, &namespace, spec, "zhengyun-drill").await?
+    let place = Place { context, ledger: &ledger, grants: &grants, now };
+    let recorded = match place.recorded(drill, sources).await? {
+        Ok(recorded) => recorded,
+        Err(room) => return Ok(room),
     };
-    if !is_of(&held, drill) {
-        let message = format!(
-            "ResourceGrant {name} in {namespace} exists and comes from something else ({}); have the cloud administrator look at it",
-            held.spec.request.name
-        );
-        return Ok(Room::Missing(message));
+    place.charged(recorded).await
+}
+
+/// Where room is taken.
+struct Place<'a> {
+    context: &'a Context,
+    ledger: &'a SiteLedger,
+    grants: &'a Api<ResourceGrant>,
+    now: Timestamp,
+}
+
+impl Place<'_> {
+    /// Records the grants that are not there yet, if there is room for all of them.
+    async fn recorded(
+        &self,
+        drill: &RecoveryDrill,
+        sources: &[(usize, Arc<ResourceGrant>)],
+    ) -> Result<Result<Vec<(usize, ResourceGrant)>, Room>, ReconcileError> {
+        let today = TimeZone::UTC.to_datetime(self.now).date();
+        let (mut held, mut missing) = (Vec::new(), Vec::new());
+        for (part, source) in sources {
+            match self.grants.get_opt(&name(drill, *part)).await? {
+                Some(found) => held.push((*part, found)),
+                None => missing.push((*part, spec(drill, source, today))),
+            }
+        }
+        // Asked first, so that no grant is recorded for nothing.
+        if held.is_empty() {
+            let mut asked = Vec::new();
+            for (part, spec) in &missing {
+                let uid = format!("{}-{part}", drill.uid().unwrap_or_default());
+                asked.push(Change {
+                    object: ChargedObject { uid, ..ChargedObject::default() },
+                    department: spec.department.clone(),
+                    charge: Charge::granted(amounts(&spec.charge)?),
+                });
+            }
+            if let Some(refusal) = self.ledger.would_refuse(&asked) {
+                return Ok(Err(judged(&refusal)));
+            }
+        }
+        for (part, spec) in missing {
+            let namespace = namespace();
+            held.push((
+                part,
+                charge::create(self.grants, &name(drill, part), &namespace, spec, "zhengyun-drill").await?,
+            ));
+        }
+        held.sort_by_key(|(part, _)| *part);
+        if let Some((_, other)) = held.iter().find(|(_, held)| !is_of(held, drill)) {
+            let message = format!(
+                "ResourceGrant {} in {} exists and comes from something else ({}); have the cloud administrator look at it",
+                other.name_any(),
+                namespace(),
+                other.spec.request.name
+            );
+            held.retain(|(_, held)| is_of(held, drill));
+            return self.given_back(&held, message).await.map(Err);
+        }
+        let is_over = |held: &ResourceGrant| matches!(phase(held), GrantPhase::Revoked | GrantPhase::Revoking);
+        if let Some((_, over)) = held.iter().find(|(_, held)| is_over(held)) {
+            let message = said(over);
+            return self.given_back(&held, message).await.map(Err);
+        }
+        Ok(Ok(held))
     }
-    match phase(&held) {
-        GrantPhase::Pending => {}
-        GrantPhase::Revoked | GrantPhase::Revoking => return Ok(Room::Missing(said(&held))),
-        GrantPhase::Provisioning | GrantPhase::InService => return Ok(Room::Taken(Some(Box::new(held)))),
+
+    /// Drops what is recorded and not charged. If that is all, nothing was taken.
+    async fn given_back(&self, held: &[(usize, ResourceGrant)], message: String) -> Result<Room, ReconcileError> {
+        let mut taken = false;
+        for (_, held) in held {
+            if phase(held) != GrantPhase::Pending {
+                taken |= held.status.as_ref().is_some_and(|status| status.charge.is_some());
+            } else if self.ledger.booked_sequence(&held.uid().unwrap_or_default()).is_some() {
+                taken = true;
+            } else {
+                let status = grant::dropped(held, &message, self.now);
+                replace_status(self.grants, held, held.status.as_ref(), &status).await?;
+            }
+        }
+        Ok(if taken { Room::Lost(message) } else { Room::Missing(message) })
     }
-    let granted = amounts(&held.spec.charge)?;
-    let charged = Charge::granted(granted.clone());
-    let uid = held.uid().unwrap_or_default();
-    let sequence = match ledger.booked_sequence(&uid) {
-        // Committed before a crash: the same decision is not taken twice.
-        Some(sequence) if ledger.booked(&uid) == charged => sequence,
-        _ => {
-            let object = charge::charged_object(&held);
-            let change = Change { object, department: held.spec.department.clone(), charge: charged };
-            match ledger.decide(vec![change]).await {
-                Ok(sequence) => sequence,
+
+    /// Charges all of them, and shows it.
+    async fn charged(&self, held: Vec<(usize, ResourceGrant)>) -> Result<Room, ReconcileError> {
+        let mut changes = Vec::new();
+        let is_booked = |uid: &str, charged: &Charge| {
+            // Committed before a crash: the same decision is not taken twice.
+            self.ledger.booked_sequence(uid).filter(|_| self.ledger.booked(uid) == *charged)
+        };
+        for (_, held) in held.iter().filter(|(_, held)| phase(held) == GrantPhase::Pending) {
+            let charge = Charge::granted(amounts(&held.spec.charge)?);
+            if is_booked(&held.uid().unwrap_or_default(), &charge).is_none() {
+                let object = charge::charged_object(held);
+                changes.push(Change { object, department: held.spec.department.clone(), charge });
+            }
+        }
+        let mut decided = None;
+        if !changes.is_empty() {
+            match self.ledger.decide(changes).await {
+                Ok(sequence) => decided = Some(sequence),
                 Err(LedgerError::Refused(refusal)) if is_no_room(&refusal) => {
-                    let status = grant::dropped(&held, &refusal.to_string(), now);
-                    replace_status(&grants, &held, held.status.as_ref(), &status).await?;
-                    return Ok(judged(&refusal));
+                    return self.given_back(&held, refusal.to_string()).await;
                 }
                 Err(error) => return Ok(Room::Waits(error.to_string())),
             }
         }
-    };
-    let shown = charge::show(context, &ledger, &grants, &held, (&granted, sequence), now).await?;
-    Ok(Room::Taken(Some(Box::new(shown))))
+        let mut shown = Vec::new();
+        for (part, held) in held {
+            if phase(&held) != GrantPhase::Pending {
+                shown.push((part, held));
+                continue;
+            }
+            let granted = amounts(&held.spec.charge)?;
+            let booked = is_booked(&held.uid().unwrap_or_default(), &Charge::granted(granted.clone()));
+            let Some(sequence) = booked.or(decided) else {
+                return Ok(Room::Waits("its charge is not known to the ledger any more".to_owned()));
+            };
+            let now =
+                charge::show(self.context, self.ledger, self.grants, &held, (&granted, sequence), self.now).await?;
+            shown.push((part, now));
+        }
+        Ok(Room::Taken(shown))
+    }
 }
 
 fn judged(refusal: &Refusal) -> Room {
@@ -175,6 +309,9 @@ pub(super) async fn end(
     held: &ResourceGrant,
     now: Timestamp,
 ) -> Result<(), ReconcileError> {
+    if phase(held) == GrantPhase::Revoked {
+        return Ok(());
+    }
     let grants: Api<ResourceGrant> = context.namespaced(&held.namespace().unwrap_or_default());
     let uncharged = held.status.as_ref().and_then(|s| s.charge.as_ref()).is_none();
     if uncharged {

@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use zhengyun_crds::recovery::{DatabaseSource, GrantItemSource};
+use zhengyun_crds::site::DrillServer;
 use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::backup::delivered;
 
@@ -37,7 +38,8 @@ pub enum Database {
 #[derive(Clone, Debug)]
 pub struct Declared {
     site: String,
-    endpoint: String,
+    /// What names it, for messages.
+    place: String,
     host: String,
     port: i32,
     secret: String,
@@ -107,7 +109,7 @@ pub fn declared(context: &Context, department: &str, from: &DatabaseSource) -> R
     }
     Ok(Database::Declared(Declared {
         site: from.site.clone(),
-        endpoint: from.endpoint.clone(),
+        place: format!("spec.externalSources.databases of site {}, {}", from.site, from.endpoint),
         host: found.host,
         port: found.port,
         secret: found.secret_name,
@@ -116,7 +118,25 @@ pub fn declared(context: &Context, department: &str, from: &DatabaseSource) -> R
     }))
 }
 
+/// The database of a server for drills from which others are created. Its Secret is marked with the department that drills are charged to.
+pub fn of_drill_server(site: &str, server: &DrillServer) -> Declared {
+    Declared {
+        site: site.to_owned(),
+        place: format!("spec.drillServer of site {site}"),
+        host: server.host.clone(),
+        port: server.port,
+        secret: server.secret_name.clone(),
+        database: server.database.clone(),
+        department: marks::DRILL_DEPARTMENT.to_owned(),
+    }
+}
+
 impl Declared {
+    /// What names it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     /// How a process logs in, or what is missing.
     ///
     /// # Errors
@@ -132,7 +152,7 @@ impl Declared {
             marks::LABEL_DEPARTMENT,
             self.department
         );
-        let place = format!("spec.externalSources.databases of site {}, {}: secretName", self.site, self.endpoint);
+        let place = format!("{}: secretName", self.place);
         let secrets: Api<Secret> = context.namespaced(namespace);
         // One that is not marked as this department's is answered like one that is not there.
         let is_own = |s: &Secret| s.labels().get(marks::LABEL_DEPARTMENT) == Some(&self.department);

@@ -238,7 +238,7 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
     let proved = manifest::fetch(&engine, &snapshot, statement, &chain, &scratch.file())?;
     let source = pick(&proved, args.source.as_deref())?;
     let ready = Ready { engine: &engine, snapshot, proved, source, control, existing: args.existing };
-    let findings = prove(&ready, &store, &chain)?;
+    let findings = prove(&ready, &store, &chain, args.trust.known_head_file.is_some())?;
     for finding in &findings {
         control.note(format!("{}: {}", finding.part, finding.problem));
     }
@@ -307,6 +307,7 @@ pub fn restore(args: &RestoreArgs, runtime: &Handle, control: &Control) -> Resul
                 dry_run: to.dry_run,
                 resumes: to.resumes,
                 writing: to.writing.as_deref(),
+                scratch: to.scratch.as_ref(),
                 runtime,
             };
             restore_database::restore(&ready, &target, &mut tally)?;
@@ -364,10 +365,10 @@ fn pick(proved: &Proved, wanted: Option<&str>) -> Result<SourceRecord> {
 }
 
 /// Reads every pack that will be used, and looks at the rest of the repository.
-fn prove(ready: &Ready<'_>, store: &Store, chain: &Chain) -> Result<Vec<Finding>> {
+fn prove(ready: &Ready<'_>, store: &Store, chain: &Chain, is_head_known: bool) -> Result<Vec<Finding>> {
     let mut findings = own_objects(store, chain)?;
     let holder = Writer::of(store)?.holder;
-    for step in [listed(ready.engine, chain, holder.as_deref()), ready.engine.check_files(false)] {
+    for step in [listed(ready.engine, chain, holder.as_deref(), is_head_known), ready.engine.check_files(false)] {
         match step {
             Ok(more) => findings.extend(more),
             Err(error) => findings.push(as_finding(error)?),

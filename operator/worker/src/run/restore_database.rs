@@ -20,6 +20,7 @@ use super::restore::{Existing, Outcome, Ready, Tally};
 use super::verify::Scratch;
 use crate::database::archive::{self, Object, Tables};
 use crate::database::login::Login;
+use crate::database::scratch::ScratchDatabase;
 use crate::database::tool::{Running, Tool};
 use crate::database::{DatabaseArgs, Server};
 use crate::error::{Result, WorkerError};
@@ -57,6 +58,8 @@ pub(super) struct Target<'a> {
     pub(super) resumes: bool,
     /// File that stands as soon as the database may have been written.
     pub(super) writing: Option<&'a Path>,
+    /// A database that is made for this restore; the login is then one that may make it.
+    pub(super) scratch: Option<&'a ScratchDatabase>,
     /// For whoever waits.
     pub(super) runtime: &'a Handle,
 }
@@ -79,6 +82,10 @@ pub struct DatabaseReport {
     pub rows: u64,
     /// Whether everything that the backup holds stands at the target; none if that was not looked at.
     pub equal: Option<bool>,
+    /// The database, objects of it in the backup, and bytes of the dump.
+    pub listed: (u64, u64),
+    /// Those of them that were compared and are what the backup says. Of a dump that differs nobody can say how many bytes are equal.
+    pub same: (u64, u64),
 }
 
 /// Restores the source of a proved backup.
@@ -86,11 +93,28 @@ pub(super) fn restore(ready: &Ready<'_>, target: &Target<'_>, tally: &mut Tally)
     let damaged = || WorkerError::damaged("the manifest", "it says nothing of the database");
     let record = ready.source.database.clone().ok_or_else(damaged)?;
     let (dump, load) = (Tool::find("pg_dump", target.args)?, Tool::find("pg_restore", target.args)?);
-    let server = Server::connect(&target.login, target.args, target.runtime, ready.control)?;
+    let mut server = Server::connect(&target.login, target.args, target.runtime, ready.control)?;
     fits::check(&server, &record, &dump, &load)?;
+    let made;
+    let target = match target.scratch {
+        None => target,
+        Some(scratch) => {
+            let of = (record.encoding.as_str(), ready.source.origin.as_str());
+            let login = scratch.make(&server, of, target.args, target.runtime, ready.control, || mark(target))?;
+            server = Server::connect(&login, target.args, target.runtime, ready.control)?;
+            made = Target { login, ..*target };
+            &made
+        }
+    };
+    fits::encoding(&server, &record)?;
     let scratch = Scratch::new()?;
     let mut work = Restore { ready, target, server, dump, load, scratch, tally, parts: feed::parts(ready)? };
     work.run()
+}
+
+/// Leaves the word that the database may have been written.
+fn mark(target: &Target<'_>) -> Result<()> {
+    target.writing.map_or(Ok(()), |marker| std::fs::write(marker, b"").map_err(|e| WorkerError::local(marker, e)))
 }
 
 struct Restore<'a> {
@@ -150,18 +174,24 @@ impl Restore<'_> {
             Outcome::Created if object.is_of_extension() && names_there.contains(object.name.as_str()) => Outcome::Same,
             other => other,
         };
+        report.listed = (1 + stored.len() as u64, self.parts.iter().map(feed::Part::size).sum());
         if self.target.dry_run || matches!(outcome, Outcome::Skipped | Outcome::Same) {
+            if outcome == Outcome::Same {
+                report.same = report.listed;
+            }
             self.enter(&stored, of)?;
             self.tally.database(report);
             return Ok(());
         }
-        if let Some(marker) = self.target.writing {
-            std::fs::write(marker, b"").map_err(|e| WorkerError::local(marker, e))?;
-        }
+        mark(self.target)?;
         self.ready.control.enter("restoring");
         let tables = self.write(&stored, &there, outcome == Outcome::Replaced)?;
         self.ready.control.enter("comparing");
         let differences = self.compare(&tables, &names_wanted, &mut report)?;
+        report.same = match differences.len() as u64 {
+            0 => report.listed,
+            different => (report.listed.0.saturating_sub(different), 0),
+        };
         self.enter(&stored, of)?;
         let top = self.ready.top();
         for difference in differences {
@@ -276,7 +306,9 @@ impl Restore<'_> {
         if self.ready.control.is_cancelled() {
             return WorkerError::Cancelled;
         }
-        let fix = if said.contains("role ") && said.contains("does not exist") {
+        let fix = if said.contains("permission denied to create extension") {
+            "name a template that holds the extension, made by a superuser, or let the user create it"
+        } else if said.contains("role ") && said.contains("does not exist") {
             "create the role, or restore with --without-roles: then everything belongs to the user that restores"
         } else if said.contains("other objects depend on it") {
             "drop what depends on it and is not in the backup, or restore into an empty database"

@@ -75,7 +75,8 @@ fn verified(args: &VerifyArgs, store: &Store, control: &Control) -> Result<Verif
     let mut findings = Vec::new();
     collect(&mut findings, own_objects(store, &chain))?;
     let holder = Writer::of(store)?.holder;
-    collect(&mut findings, listed(&engine, &chain, holder.as_deref()))?;
+    let is_head_known = args.trust.known_head_file.is_some();
+    collect(&mut findings, listed(&engine, &chain, holder.as_deref(), is_head_known))?;
     collect(&mut findings, engine.check_files(true))?;
     control.enter("verifying");
     let (mut intact, mut read) = (Vec::new(), Read::new());
@@ -149,7 +150,15 @@ pub(super) fn own_objects(store: &Store, chain: &Chain) -> Result<Vec<Finding>> 
 }
 
 /// Index files and snapshots against the last link of the chain. What the holder of the lease made, it may be about to sign.
-pub(super) fn listed(engine: &dyn Engine, chain: &Chain, holder: Option<&str>) -> Result<Vec<Finding>> {
+///
+/// A snapshot of ours that no link names was left by a run that died before it signed, or its link was removed. Who knows the head of
+/// the chain from elsewhere can tell the two apart: the chain reaches the head, so no link is gone.
+pub(super) fn listed(
+    engine: &dyn Engine,
+    chain: &Chain,
+    holder: Option<&str>,
+    is_head_known: bool,
+) -> Result<Vec<Finding>> {
     let Some(last) = chain.last() else { return Ok(Vec::new()) };
     let indexes: BTreeSet<String> = engine.indexes()?.into_iter().collect();
     let snapshots: BTreeSet<String> = engine.snapshot_names()?.into_iter().collect();
@@ -165,7 +174,7 @@ pub(super) fn listed(engine: &dyn Engine, chain: &Chain, holder: Option<&str>) -
     let unsigned = snapshots.into_iter().filter(|id| !last.snapshots.contains(id) && !gone.contains(id.as_str()));
     for id in unsigned {
         // Batches of a run that can go on stand in no link.
-        let at_work = |label: &Label| label.batch.is_some() || Some(label.run.as_str()) == holder;
+        let at_work = |label: &Label| is_head_known || label.batch.is_some() || Some(label.run.as_str()) == holder;
         if engine.snapshot(&id).is_ok_and(|s| !s.label.as_ref().is_some_and(at_work)) {
             let problem = "no link of the chain names it: a link was removed, or its run did not end".to_owned();
             findings.push(Finding { part: format!("snapshots/{id}"), problem, needed: false });

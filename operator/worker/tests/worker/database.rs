@@ -1,6 +1,7 @@
 //! Databases there and back: real servers of PostgreSQL, its own programs, and rows compared by the server.
 
 mod kills;
+mod scratch;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -87,6 +87,30 @@ fn a_backup_that_is_killed_at_every_write_in_turn_comes_to_its_end(#[case] place
 }
 
 #[test]
+fn what_a_killed_run_left_is_no_damage_to_who_knows_the_head() {
+    let place = Place::new();
+    let source = place.path("source");
+    noise(&source, 3, 1000);
+    let before = report(&mut place.backup(&source));
+    std::fs::write(place.path("head"), before["chain"].to_string()).unwrap();
+    std::fs::write(source.join("more"), "more").unwrap();
+    let mut unsigned = 0;
+    for write in 1.. {
+        let output = place.backup(&source).args(["--crash-after-store-write", &write.to_string()]).output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9), "{output:?}");
+        assert!(write < 100, "it does not come to its end");
+        let told = report(place.worker("verify").arg("--known-head-file").arg(place.path("head")));
+        assert_eq!(told["findings"], serde_json::json!([]), "killed after write {write}");
+        // Who does not know the head cannot tell: a link may have been removed.
+        unsigned += usize::from(!place.worker("verify").output().unwrap().status.success());
+    }
+    assert!(unsigned > 0, "no run died between its snapshot and its link");
+}
+
+#[test]
 fn a_backup_that_is_killed_on_the_way_uploads_what_is_stored_only_once() {
     let place = Place::new();
     let source = place.path("source");

@@ -58,7 +58,11 @@ impl Ground {
             ground.declare(stage, &admin, site).await?;
         }
         ground.key(&admin).await?;
+        out(&format!(
+            "cloud-admin gives drills their room at {AWAY}: a quota, a folder, and a database server that nobody works with"
+        ));
         ground.room_for_drills(&admin).await?;
+        ground.server_for_drills(stage, &admin).await?;
         out("财政厅 gets a container space for 财政电子票据 at each site (approved by a policy of the demo)");
         world::apply(&admin, &[without_stages()?]).await?;
         for (at, site) in [HOME, AWAY].into_iter().enumerate() {
@@ -150,14 +154,28 @@ impl Ground {
             "fileRoots": [{ "name": "e-invoice", "department": DEPARTMENT, "folder": "shares", "subpath": self.named(site) }]
         } } });
         Api::<Site>::all(admin.clone()).patch(site, &PatchParams::default(), &Patch::Merge(&sources)).await?;
-        self.secret(admin, &secret, [("username", "app".to_owned()), ("password", PASSWORD.to_owned())].into()).await
+        let login = [("username", "app".to_owned()), ("password", PASSWORD.to_owned())];
+        self.secret(admin, (&secret, DEPARTMENT), login.into()).await
     }
 
-    async fn secret(&self, admin: &Client, name: &str, text: Vec<(&str, String)>) -> Result<()> {
+    /// Databases of drills are made on a server of their own, by a user who may do nothing else.
+    async fn server_for_drills(&self, stage: &Stage, admin: &Client) -> Result<()> {
+        let name = self.named("drills");
+        let port: u16 = supervisor::request(stage.dir(), &Command::StartDatabase(name.clone())).await?.parse()?;
+        let server = Superuser::at(port)?;
+        let role = format!("CREATE ROLE drill LOGIN CREATEDB PASSWORD '{PASSWORD}'");
+        tokio::task::spawn_blocking(move || server.sql("postgres", &role)).await??;
+        let server = json!({ "spec": { "drillServer": { "host": "127.0.0.1", "port": port, "secretName": name } } });
+        Api::<Site>::all(admin.clone()).patch(AWAY, &PatchParams::default(), &Patch::Merge(&server)).await?;
+        let login = [("username", "drill".to_owned()), ("password", PASSWORD.to_owned())];
+        self.secret(admin, (&name, "drill"), login.into()).await
+    }
+
+    async fn secret(&self, admin: &Client, (name, of): (&str, &str), text: Vec<(&str, String)>) -> Result<()> {
         let secret = Secret {
             metadata: kube::api::ObjectMeta {
                 name: Some(name.to_owned()),
-                labels: Some([("zhengyun.io/department".to_owned(), DEPARTMENT.to_owned())].into()),
+                labels: Some([("zhengyun.io/department".to_owned(), of.to_owned())].into()),
                 ..Default::default()
             },
             string_data: Some(text.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
@@ -175,7 +193,7 @@ impl Ground {
     async fn key(&self, admin: &Client) -> Result<()> {
         let mut key = [0_u8; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        self.secret(admin, &self.key_name(), vec![("key", data_encoding::BASE64.encode(&key))]).await
+        self.secret(admin, (&self.key_name(), DEPARTMENT), vec![("key", data_encoding::BASE64.encode(&key))]).await
     }
 
     /// Drills are charged to a department of their own, with a quota where they take place.
@@ -224,40 +242,32 @@ impl Ground {
         Ok((grant, namespace))
     }
 
-    /// Two plans: the space, whose copies are drilled, and what lies outside the cloud. Their names, in this order.
-    pub(super) async fn plans(&self, stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<[String; 2]> {
-        let names = [format!("e-invoice-{}", self.suffix), format!("e-invoice-data-{}", self.suffix)];
+    /// One plan for everything that the system consists of; its copies are drilled. Gives its name.
+    pub(super) async fn plan(&self, stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<String> {
+        let name = format!("e-invoice-{}", self.suffix);
         let [home, _] = &self.grants;
-        let sources = [
-            json!([{ "name": SPACE, "origin": { "namespace": { "grant": home.0 } } }]),
-            json!([
-                { "name": ROWS, "origin": { "database": { "site": HOME, "endpoint": "e-invoice", "database": DATABASE } } },
-                { "name": FILES, "origin": { "files": { "site": HOME, "root": "e-invoice" } } }
-            ]),
-        ];
-        out("clerk-finance writes two recovery plans: RPO 6 h, RTO 1 h, a copy in each store");
-        let clerk = stage.client_of(CLERK).await?;
-        for (at, (name, sources)) in names.iter().zip(sources).enumerate() {
-            let mut plan = json!({
-                "apiVersion": API, "kind": "RecoveryPlan", "metadata": { "name": name, "namespace": NAMESPACE },
-                "spec": {
-                    "system": "finance-e-invoice", "level": 2, "ceiling": "10Gi", "sources": sources,
-                    // The story asks for its backups itself.
-                    "schedule": { "cron": "0 3 1 1 *" }, "retention": { "last": 7 },
-                    "copies": self.stores().map(|store| json!({ "store": store })),
-                    "objectives": { "rpo": "6h", "rto": "1h" }, "encryption": { "secretName": self.key_name() }
-                }
-            });
-            if at == 0
-                && let Some(spec) = plan.get_mut("spec").and_then(Value::as_object_mut)
-            {
-                spec.insert("drill".to_owned(), json!({ "schedule": { "cron": "0 4 1 1 *" }, "site": AWAY }));
+        out(
+            "clerk-finance writes a recovery plan for the space, the database and the files: RPO 6 h, RTO 1 h, a copy in each store",
+        );
+        let plan = json!({
+            "apiVersion": API, "kind": "RecoveryPlan", "metadata": { "name": name, "namespace": NAMESPACE },
+            "spec": {
+                "system": "finance-e-invoice", "level": 2, "ceiling": "10Gi",
+                "sources": [
+                    { "name": SPACE, "origin": { "namespace": { "grant": home.0 } } },
+                    { "name": ROWS, "origin": { "database": { "site": HOME, "endpoint": "e-invoice", "database": DATABASE } } },
+                    { "name": FILES, "origin": { "files": { "site": HOME, "root": "e-invoice" } } }
+                ],
+                // The story asks for its backups and drills itself.
+                "schedule": { "cron": "0 3 1 1 *" }, "retention": { "last": 7 },
+                "drill": { "schedule": { "cron": "0 4 1 1 *" }, "site": AWAY },
+                "copies": self.stores().map(|store| json!({ "store": store })),
+                "objectives": { "rpo": "6h", "rto": "1h" }, "encryption": { "secretName": self.key_name() }
             }
-            world::apply(&clerk, &[object(plan)?]).await?;
-            runs::plan_says(stage, name, |plan| condition::find(&plan.conditions, ConditionType::Ready).is_some())
-                .await?;
-        }
-        Ok(names)
+        });
+        world::apply(&stage.client_of(CLERK).await?, &[object(plan)?]).await?;
+        runs::plan_says(stage, &name, |plan| condition::find(&plan.conditions, ConditionType::Ready).is_some()).await?;
+        Ok(name)
     }
 
     /// Where a source goes at the other site.

@@ -121,7 +121,7 @@ impl Desk {
     }
 }
 
-/// Flags of an operator that carries out backups: runs, stores and file roots have folders of the lab, databases are on loopback.
+/// Flags of an operator that carries out backups: runs, stores, file roots and drills have folders of the lab, databases are on loopback.
 fn recovery(lab: &Path) -> Result<Vec<String>> {
     let folder = |name: &str| -> Result<String> {
         let path = lab.join(name);
@@ -135,6 +135,9 @@ fn recovery(lab: &Path) -> Result<Vec<String>> {
         folder("stores")?,
         "--writable-file-root".to_owned(),
         format!("shares={}", folder("files")?),
+        // Where the story of disaster recovery holds its drills.
+        "--drill-folder".to_owned(),
+        format!("ulanqab={}", folder("drills")?),
         "--lab-local-databases".to_owned(),
     ])
 }

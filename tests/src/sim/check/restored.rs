@@ -4,6 +4,8 @@
 use serde_json::Value;
 
 use super::super::people;
+use super::super::recovery::SERVERS;
+use super::super::recovery::database::object_of;
 use super::super::recovery::evidence::{self, verifies};
 use super::super::run::Standing;
 use super::recovery::{Copied, copied, ended, items_of, unproven};
@@ -24,6 +26,14 @@ fn by_uid<'a>(standing: &'a Standing, plural: &str, uid: &str) -> Option<(&'a Ke
 
 fn named<'a>(standing: &'a Standing, plural: &str, namespace: &str, name: &str) -> Option<&'a Value> {
     on_hub(standing, plural).find(|(key, _)| key.namespace == namespace && key.name == name).map(|(_, object)| object)
+}
+
+/// UID and kind of a run by its name; a drill has a process for each part, and one that removes its databases.
+fn run_of(name: &str) -> Option<(&str, &str)> {
+    match name.rsplit_once('-')? {
+        (run, part) if part == "databases" || part.parse::<usize>().is_ok() => run.rsplit_once('-'),
+        whole => Some(whole),
+    }
 }
 
 /// Whether the driver lets the account of recovery into a namespace.
@@ -51,7 +61,7 @@ pub(super) fn written_from_proof(view: &View<'_>) -> Vec<String> {
     if view.commit.user != people::recovery().name || site == "hub" {
         return Vec::new();
     }
-    let run = view.commit.agent.strip_prefix("zhengyun-restorer-").and_then(|run| run.rsplit_once('-'));
+    let run = view.commit.agent.strip_prefix("zhengyun-restorer-").and_then(run_of);
     let Some((grant_key, grant)) = grant_of(view.before, site, &key.namespace) else {
         return vec!["the account of recovery writes where no grant is".to_owned()];
     };
@@ -158,17 +168,56 @@ fn differs(standing: &Standing, key: &Key, drill: &Value) -> Option<String> {
     }
     let items =
         items_of(standing, super::recovery::bucket_of(standing, store), department, snapshot).unwrap_or_default();
-    let (site, space) = (text(drill, "/spec/site"), text(drill, "/status/scratch/namespace"));
+    let site = text(drill, "/spec/site");
+    let parts: Vec<&Value> = drill.pointer("/status/parts").and_then(Value::as_array).into_iter().flatten().collect();
+    let space = |path: &str| {
+        let of = parts.iter().find(|part| path.split('/').next() == Some(text(part, "/source")));
+        of.map(|part| text(part, "/scratch/namespace").to_owned()).unwrap_or_default()
+    };
+    let database = |path: &str| {
+        let of = parts.iter().find(|part| path.split('/').next() == Some(text(part, "/source")))?;
+        of.pointer("/database")?.as_str()
+    };
     let stands = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let key = Key { group: String::new(), plural: "configmaps".to_owned(), namespace: space.to_owned(), name };
+        if let Some(database) = database(path) {
+            let held = databases(standing).find(|(_, key, _)| key.name == object_of(database))?;
+            let rows: Value = serde_json::from_str(text(held.2, "/data/rows")).ok()?;
+            return rows.get(&name)?.as_str().map(str::to_owned);
+        }
+        let key = Key { group: String::new(), plural: "configmaps".to_owned(), namespace: space(path), name };
         standing.get(&(site.to_owned(), key)).and_then(|object| object.get("data")).map(Value::to_string)
     };
     if items.is_empty() {
         return Some("nothing was tried".to_owned());
     }
     let lacking = items.iter().find(|(path, content)| stands(path).as_ref() != Some(content));
-    lacking.map(|(path, _)| format!("{path} in the scratch {space} is not as the manifest says"))
+    lacking.map(|(path, _)| format!("{path} in the scratch {} is not as the manifest says", space(path)))
+}
+
+/// Databases, with the servers that hold them.
+fn databases(standing: &Standing) -> impl Iterator<Item = (&str, &Key, &Value)> {
+    let all = standing.iter().filter(|((server, _), _)| SERVERS.contains(&server.as_str()));
+    all.map(|((server, key), held)| (server.as_str(), key, held.as_ref()))
+}
+
+/// Whatever is written to a database server is written to a scratch database of a drill that is under way, and never where people work.
+pub(super) fn only_scratch_databases_are_written(view: &View<'_>) -> Vec<String> {
+    let (key, server) = (&view.commit.key, view.commit.cluster.as_str());
+    if !SERVERS.contains(&server) || view.commit.agent == "admin" {
+        return Vec::new();
+    }
+    let run = view.commit.agent.strip_prefix("zhengyun-restorer-").and_then(run_of);
+    let drill = run.and_then(|(uid, _)| by_uid(view.before, "recoverydrills", uid));
+    let named = |part: &Value| object_of(text(part, "/database")) == key.name;
+    let own = drill.is_some_and(|(_, drill)| {
+        let parts = drill.pointer("/status/parts").and_then(Value::as_array);
+        !ended(drill) && parts.into_iter().flatten().any(named)
+    });
+    if own && server == "postgres-drills" {
+        return Vec::new();
+    }
+    vec![format!("{} writes database {} of {server}", view.commit.agent, key.name)]
 }
 
 /// A drill passes by a comparison that holds, and ends once its scratch is gone and its charge given back.
@@ -180,6 +229,15 @@ pub(super) fn drills_tell_the_truth(view: &View<'_>) -> Vec<String> {
     let (key, drill) = (&view.commit.key, &view.commit.after);
     let (from, to) = (before.and_then(Value::as_str).unwrap_or_default(), text(drill, "/status/phase"));
     let mut wrong = Vec::new();
+    let equal = |drill: &Value| {
+        let parts = drill.pointer("/status/parts").and_then(Value::as_array);
+        parts.into_iter().flatten().filter(|part| !text(part, "/restoredAt").is_empty()).count()
+    };
+    if (from, to) == ("Comparing", "Restoring")
+        && view.commit.before.as_ref().map(|drill| equal(drill)) >= Some(equal(drill))
+    {
+        wrong.push("it goes back to restoring, and no further part is equal".to_owned());
+    }
     if to == "Removing" {
         wrong.extend(differs(view.after, key, drill).map(|problem| format!("it is about to pass: {problem}")));
     }
@@ -197,6 +255,10 @@ pub(super) fn drills_tell_the_truth(view: &View<'_>) -> Vec<String> {
         if let Some(first) = sites::left(view.after, site, grant).first() {
             wrong.push(format!("it is {to} and {first} of its scratch stands"));
         }
+    }
+    let of_drill = format!("zy-drill-{}-", uid.replace('-', ""));
+    for (server, key, _) in databases(view.after).filter(|(_, key, _)| key.name.starts_with(&of_drill)) {
+        wrong.push(format!("it is {to} and its database {} stands on {server}", key.name));
     }
     let measured = !text(drill, "/status/measuredRto").is_empty();
     if to != "Passed" && measured {

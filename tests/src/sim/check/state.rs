@@ -82,7 +82,8 @@ const DRILLS: &[(&str, &[&str])] = &[
     ("Reserving", &["Preparing", "Skipped", "Failed", "Abandoning", "Cancelling"]),
     ("Preparing", &["Restoring", "Abandoning", "Cancelling"]),
     ("Restoring", &["Comparing", "Removing", "Abandoning", "Cancelling"]),
-    ("Comparing", &["Removing", "Abandoning", "Cancelling"]),
+    // Back only for the next part, which `restored` looks at.
+    ("Comparing", &["Restoring", "Removing", "Abandoning", "Cancelling"]),
     ("Removing", &["Passed"]),
     ("Abandoning", &["Failed"]),
     ("Cancelling", &["Cancelled"]),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zhengyun_domain::recovery::run::Fault;
 
+use super::database;
 use super::evidence::{Items, sha256};
 use super::process::{Process, Step, fault, of_site};
 use super::worker::{content, named, size, trust};
@@ -37,11 +38,14 @@ struct Plan {
 
 /// Carries a restore out, or works out what it would do.
 pub(super) async fn carry_out(process: &Process) -> Step<Value> {
-    if process.order.command != "zhengyun-restorer restore" {
-        let message = format!("{} is not simulated", process.order.command);
-        return Err(fault("WorkerRefused", message, false));
+    match process.order.command.as_str() {
+        "zhengyun-restorer restore" => {
+            restore(process).await.map_err(|reason| Fault { wrote: process.shared.file(WRITING).is_some(), ..reason })
+        }
+        "zhengyun-restorer restore-database" if process.order.has("--scratch") => database::drill(process).await,
+        "zhengyun-restorer remove-databases" => database::remove(process).await,
+        other => Err(fault("WorkerRefused", format!("{other} is not simulated"), false)),
     }
-    restore(process).await.map_err(|reason| Fault { wrote: process.shared.file(WRITING).is_some(), ..reason })
 }
 
 async fn restore(process: &Process) -> Step<Value> {

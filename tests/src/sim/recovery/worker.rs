@@ -5,6 +5,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::database;
 use super::evidence::{self, Items};
 use super::process::{Process, Step, fault, of_site};
 use super::repository::{Backup, Held, Lease, Repository, Trust};
@@ -123,6 +124,13 @@ async fn backup(process: &Process) -> Step<Value> {
                 "volumesNotCovered": []
             }));
             process.count(items.len(), size(&items));
+        }
+        for (name, rows) in database::read(process).await? {
+            items.extend(rows);
+            sources.push(json!({
+                "name": name, "capturedAt": at, "consistency": "pointInTime", "changed": [], "changedTotal": 0,
+                "volumesNotCovered": [], "database": { "serverVersion": "15.0", "lsn": "0/1" }
+            }));
         }
         let snapshot = repository.snapshot_of(run);
         fits(process, &held, &snapshot, &items)?;

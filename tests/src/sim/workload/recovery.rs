@@ -25,7 +25,7 @@ const FAR: &str = "far";
 
 fn object(kind: &str, name: &str, spec: &Value) -> Value {
     let metadata = match kind {
-        "BackupStore" | "Department" | "DepartmentQuota" => json!({ "name": name }),
+        "BackupStore" | "Department" | "DepartmentQuota" | "Site" => json!({ "name": name }),
         _ => json!({ "name": name, "namespace": SPACE }),
     };
     json!({ "apiVersion": "zhengyun.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec })

@@ -9,7 +9,7 @@ use super::super::run::{Failure, Progress};
 use super::phase;
 use crate::names::department_of;
 use crate::shapes::{self, Condition, Readiness};
-use crate::words::{DrillPhaseWord, DrillTriggerWord};
+use crate::words::{DrillPartKindWord, DrillPhaseWord, DrillTriggerWord};
 
 /// A drill in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -83,6 +83,11 @@ pub(crate) struct Drill {
     /// Backup that is tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     backup: Option<String>,
+    /// Sources of the backup, in the order in which they are restored.
+    parts: Vec<DrillPart>,
+    /// Folder into which its file trees are restored, below the one that the cloud administrator named for the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<String>,
     /// How much was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<DrillCoverage>,
@@ -113,6 +118,31 @@ pub(crate) struct Drill {
     record: Option<SignedRecord>,
     /// What the operator says about it.
     conditions: Vec<Condition>,
+}
+
+/// A source of the backup, and where it is restored.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DrillPart {
+    /// Source, as the backup names it.
+    source: String,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DrillPartKindWord>)]
+    kind: Option<String>,
+    /// Namespace at the site into which it is restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    /// Database into which it is restored, on the server that the cloud administrator named for drills at the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    /// When it was restored and compared equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    restored_at: Option<String>,
+    /// How long that took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<String>,
 }
 
 /// How much was compared.
@@ -198,6 +228,8 @@ impl From<&Resource> for Drill {
             requested_by: spec.requested_by.clone(),
             cancel: spec.cancel,
             backup: status.backup.or_else(|| spec.backup.clone()),
+            parts: status.parts.iter().map(DrillPart::from).collect(),
+            folder: status.folder,
             coverage: status.coverage.as_ref().map(DrillCoverage::from),
             difference_count: status.difference_count,
             differences: status.differences.iter().map(DrillDifference::from).collect(),
@@ -208,6 +240,19 @@ impl From<&Resource> for Drill {
             failure: status.failure.as_ref().map(Failure::from),
             record: status.record.as_ref().map(SignedRecord::from),
             conditions: shapes::conditions(Some(&status.conditions)),
+        }
+    }
+}
+
+impl From<&crd::DrillPart> for DrillPart {
+    fn from(part: &crd::DrillPart) -> Self {
+        Self {
+            source: part.source.clone(),
+            kind: part.kind.map(|kind| kind.to_string()),
+            namespace: part.scratch.as_ref().map(|scratch| scratch.namespace.clone()),
+            database: part.database.clone(),
+            restored_at: part.restored_at.as_ref().map(shapes::moment),
+            duration: part.duration.as_ref().map(|took| took.as_str().to_owned()),
         }
     }
 }

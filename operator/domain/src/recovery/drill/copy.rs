@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{
-    BackupPhase, CapturedSource, CopyState, RecoveryDrill, RecoveryPlan, SourceOrigin, SystemBackup,
+    BackupPhase, CapturedSource, CopyState, DrillPartKind, RecoveryDrill, RecoveryPlan, SourceOrigin, SystemBackup,
 };
 
 use crate::recovery::run::Fault;
@@ -22,21 +22,28 @@ pub struct TriedCopy {
 }
 
 impl TriedCopy {
-    /// The grant whose namespace is among it.
-    pub fn grant(&self) -> Option<&str> {
-        self.parts.iter().find_map(|part| match &part.kind {
-            PartKind::Namespace { grant } => Some(grant.as_str()),
-            PartKind::Files { .. } => None,
+    /// The grants whose namespaces are among it, each with the place of its part.
+    pub fn grants(&self) -> Vec<(usize, &str)> {
+        let all = self.parts.iter().enumerate();
+        all.filter_map(|(at, part)| match &part.kind {
+            PartKind::Namespace { grant } => Some((at, grant.as_str())),
+            PartKind::Files { .. } | PartKind::Database => None,
         })
+        .collect()
     }
 
     /// Bytes of the file trees; none if it holds none.
     pub fn file_bytes(&self) -> Option<u64> {
         let bytes = self.parts.iter().filter_map(|part| match part.kind {
             PartKind::Files { bytes } => Some(bytes),
-            PartKind::Namespace { .. } => None,
+            PartKind::Namespace { .. } | PartKind::Database => None,
         });
         bytes.reduce(u64::saturating_add)
+    }
+
+    /// Whether a database is among it.
+    pub fn has_database(&self) -> bool {
+        self.parts.iter().any(|part| part.kind == PartKind::Database)
     }
 }
 
@@ -62,6 +69,19 @@ pub enum PartKind {
         /// Bytes of its files.
         bytes: u64,
     },
+    /// A PostgreSQL database.
+    Database,
+}
+
+impl PartKind {
+    /// As a status tells it.
+    pub const fn told(&self) -> DrillPartKind {
+        match self {
+            Self::Namespace { .. } => DrillPartKind::Namespace,
+            Self::Files { .. } => DrillPartKind::Files,
+            Self::Database => DrillPartKind::Database,
+        }
+    }
 }
 
 fn fault(reason: Reason, message: String) -> Fault {
@@ -136,7 +156,7 @@ pub fn choose(
     })
 }
 
-/// What a backup holds, the namespace first: it takes longest to have room, and nothing else needs it.
+/// What a backup holds, the namespaces first: they take longest to have room, and nothing else needs it.
 fn parts(plan: &RecoveryPlan, backup: &str, sources: &[CapturedSource]) -> Result<Vec<Part>, Fault> {
     let mut parts = Vec::new();
     for source in sources {
@@ -146,12 +166,7 @@ fn parts(plan: &RecoveryPlan, backup: &str, sources: &[CapturedSource]) -> Resul
         let kind = match source.origin.as_ref().or_else(planned) {
             Some(SourceOrigin::Namespace(from)) => PartKind::Namespace { grant: from.grant.clone() },
             Some(SourceOrigin::Files(_)) => PartKind::Files { bytes: source.bytes.try_into().unwrap_or_default() },
-            Some(SourceOrigin::Item(_) | SourceOrigin::Database(_)) => {
-                return Err(cannot(format!(
-                    "source {} of backup {backup} is a database: drills restore namespaces and file trees in this version; write a plan of its own for the database",
-                    source.name
-                )));
-            }
+            Some(SourceOrigin::Item(_) | SourceOrigin::Database(_)) => PartKind::Database,
             None => {
                 return Err(cannot(format!(
                     "backup {backup} does not say what its source {} is, and plan {} does not name it any more: ask for a backup first",
@@ -162,19 +177,10 @@ fn parts(plan: &RecoveryPlan, backup: &str, sources: &[CapturedSource]) -> Resul
         };
         parts.push(Part { source: source.name.clone(), kind });
     }
-    let is_namespace = |part: &Part| matches!(part.kind, PartKind::Namespace { .. });
-    let namespaces: Vec<&str> = parts.iter().filter(|p| is_namespace(p)).map(|p| p.source.as_str()).collect();
-    if namespaces.len() > 1 {
-        return Err(cannot(format!(
-            "backup {backup} holds {} namespaces ({}): a drill has room for one; write a plan for each",
-            namespaces.len(),
-            namespaces.join(", ")
-        )));
-    }
     if parts.is_empty() {
         return Err(cannot(format!("backup {backup} holds no source: ask for a backup first")));
     }
-    parts.sort_by_key(|part| !is_namespace(part));
+    parts.sort_by_key(|part| !matches!(part.kind, PartKind::Namespace { .. }));
     Ok(parts)
 }
 

@@ -3,42 +3,16 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
+use zhengyun_crds::Reason;
 use zhengyun_crds::recovery::{Coverage, DrillPhase, RunFailure};
-use zhengyun_crds::{GrantPhase, Reason};
 
+use super::is_complete;
 use super::machine::{Event, Illegal, step};
-use super::{is_complete, scratch};
+use super::scratch::{self, Scratch};
 use crate::condition::cut;
 use crate::recovery::duration;
 use crate::recovery::run::{Fault, Order, Sighting};
 use crate::seeded::{self, Bug};
-
-/// What is seen of the grant that a scratch is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scratch {
-    /// There is none.
-    Absent,
-    /// It is recorded, and not in service yet; what it says of itself.
-    Coming(String),
-    /// It is in service.
-    Ready,
-    /// It is being ended; what it says of itself.
-    Ending(String),
-    /// It is over, and nothing is left at the site.
-    Gone,
-}
-
-impl Scratch {
-    /// From the grant's phase and the message of its condition.
-    pub fn seen(phase: GrantPhase, said: &str) -> Self {
-        match phase {
-            GrantPhase::Pending | GrantPhase::Provisioning => Self::Coming(said.to_owned()),
-            GrantPhase::InService => Self::Ready,
-            GrantPhase::Revoking => Self::Ending(said.to_owned()),
-            GrantPhase::Revoked => Self::Gone,
-        }
-    }
-}
 
 /// What the decision looks at.
 #[derive(Clone, Debug)]
@@ -239,7 +213,8 @@ mod tests {
     use serde_json::{Value, json};
     use zhengyun_crds::recovery::DrillPhase as P;
 
-    use super::{Facts, Next, Scratch, follow, lease};
+    use super::super::Scratch;
+    use super::{Facts, Next, follow, lease};
     use crate::recovery::run::{Fault, Order, Sighting, Standing};
     use jiff::SignedDuration;
 

@@ -32,7 +32,7 @@ pub fn statement(drill: &RecoveryDrill, status: &RecoveryDrillStatus) -> String 
         "plan": { "name": spec.plan, "uid": spec.plan_uid },
         "trigger": spec.trigger, "due": spec.due, "requestedBy": spec.requested_by,
         "store": spec.store, "site": spec.site, "backup": status.backup, "manifestRoot": status.manifest_root,
-        "scratch": status.scratch, "folder": status.folder, "parts": status.parts,
+        "folder": status.folder, "parts": status.parts,
         "result": status.phase, "startedAt": status.started_at, "restoredAt": status.restored_at,
         "finishedAt": status.finished_at, "measuredRto": status.measured_rto, "attempts": status.attempt,
         "coverage": status.coverage, "differenceCount": status.difference_count, "differences": differences,

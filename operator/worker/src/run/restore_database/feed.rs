@@ -15,6 +15,14 @@ use crate::source::database::DUMP_DIR;
 pub(super) struct Part {
     stored: Stored,
     digest: String,
+    size: u64,
+}
+
+impl Part {
+    /// How long it is, by the manifest.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
 }
 
 /// The parts of a dump, in order. The manifest was proved, so none of them is missing.
@@ -22,7 +30,7 @@ pub(super) fn parts(ready: &Ready<'_>) -> Result<Vec<Part>> {
     let (top, mut parts) = (ready.top().join(DUMP_DIR), Vec::new());
     ready.proved.compare(ready.engine, &ready.snapshot, |stored, item| {
         if stored.kind == Kind::File && stored.path.parent() == Some(&top) {
-            parts.push(Part { stored, digest: item.digest });
+            parts.push(Part { stored, digest: item.digest, size: item.size });
         }
         Ok(())
     })?;

@@ -29,13 +29,6 @@ pub(super) fn check(server: &Server, record: &DatabaseRecord, dump: &Tool, load:
             "restore into a server of at least that version",
         ));
     }
-    if server.encoding != record.encoding {
-        return Err(server.failed(
-            "EncodingMismatch",
-            format!("its encoding is {}, the backup's is {}", server.encoding, record.encoding),
-            format!("create it WITH ENCODING '{}' TEMPLATE template0", record.encoding),
-        ));
-    }
     let offered: Vec<String> = server.rows("SELECT name FROM pg_available_extensions")?.into_iter().flatten().collect();
     let missing: Vec<&str> = record.extensions.iter().filter(|e| !offered.contains(e)).map(String::as_str).collect();
     if missing.is_empty() {
@@ -45,5 +38,17 @@ pub(super) fn check(server: &Server, record: &DatabaseRecord, dump: &Tool, load:
         "ExtensionMissing",
         format!("the server does not offer the extension {}", missing.join(", ")),
         "install it at the server, or restore into a server that offers it",
+    ))
+}
+
+/// Refuses a database in another encoding.
+pub(super) fn encoding(server: &Server, record: &DatabaseRecord) -> Result<()> {
+    if server.encoding == record.encoding {
+        return Ok(());
+    }
+    Err(server.failed(
+        "EncodingMismatch",
+        format!("its encoding is {}, the backup's is {}", server.encoding, record.encoding),
+        format!("create it WITH ENCODING '{}' TEMPLATE template0", record.encoding),
     ))
 }

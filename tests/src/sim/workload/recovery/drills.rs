@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::super::super::stage::Stage;
-use super::{CLERK, NEAR, PLAN, ask, change_plan, ground, held, in_phase, map, object, read, said, write};
+use super::{
+    CLERK, NEAR, PLAN, ask, change_plan, content, ground, held, in_phase, map, namespace, object, read, said, space,
+    write,
+};
+use crate::apiserver::User;
 
 /// The room of drills at the second site.
 async fn room(stage: &Stage, cpu: &str) -> Result<()> {
@@ -35,10 +40,40 @@ fn drills(stage: &Stage) -> Vec<Value> {
     all.map(|(_, object)| object.as_ref().clone()).collect()
 }
 
-/// From due to scratch proven zero.
+/// A database that people work with, declared; a server for drills at the other site; and what the first one holds.
+async fn databases(stage: &Stage) -> Result<()> {
+    let works = json!({ "spec": { "externalSources": { "databases": [{
+        "name": "invoices", "department": "finance", "host": "postgres-hohhot", "port": 5432, "databases": ["invoices"],
+        "secretName": "database-invoices"
+    }] } } });
+    let drills =
+        json!({ "spec": { "drillServer": { "host": "postgres-drills", "port": 5432, "secretName": "drill-server" } } });
+    let admin = stage.world.client_of("cloud-admin")?;
+    for (site, declared) in [("hohhot", works), ("ulanqab", drills)] {
+        stage.merge(&admin, object("Site", site, &json!({})), &declared).await?;
+    }
+    let server = &stage.world.buckets.get("postgres-hohhot").context("the server")?.server;
+    let rows = json!({ "1": "one", "2": "two", "3": "three" }).to_string();
+    let held = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "invoices", "namespace": "default" },
+        "data": { "rows": rows }
+    });
+    crate::world::apply(&server.client(&User::system(), "admin"), &[serde_json::from_value(held)?]).await
+}
+
+/// From due to scratch proven zero: of two namespaces and a database, each with a scratch of its own.
 pub(in super::super) async fn drilled(stage: &Stage) -> Result<()> {
-    room(stage, "2").await?;
-    ground(stage, &json!({})).await?;
+    room(stage, "4").await?;
+    let first = ground(stage, &json!({})).await?;
+    let second = space(stage, "second", "hohhot").await?;
+    content(stage, "hohhot", &namespace(&second)?).await?;
+    databases(stage).await?;
+    let sources = json!({ "sources": [
+        { "name": "rows", "origin": { "database": { "site": "hohhot", "endpoint": "invoices", "database": "invoices" } } },
+        { "name": "space", "origin": { "namespace": { "grant": first.name_any() } } },
+        { "name": "second", "origin": { "namespace": { "grant": second.name_any() } } },
+    ] });
+    change_plan(stage, &sources).await?;
     ask(stage, "first").await?;
     in_phase(stage, "systembackups", "first", "Completed").await?;
     change_plan(stage, &json!({ "drill": { "schedule": { "every": "20m" }, "site": "ulanqab" } })).await?;
@@ -52,9 +87,13 @@ pub(in super::super) async fn drilled(stage: &Stage) -> Result<()> {
         .await?;
     change_plan(stage, &json!({ "paused": true })).await?;
     ensure!(ended.iter().all(|drill| said(drill, "/status/phase") == "Passed"), "{ended:?}");
-    let left =
-        stage.standing("ulanqab", "configmaps", &said(ended.first().context("one")?, "/status/scratch/namespace"))?;
-    ensure!(left.is_empty(), "{left:?}");
+    let drill = ended.first().context("one")?;
+    for part in ["0", "1"] {
+        let place = said(drill, &format!("/status/parts/{part}/scratch/namespace"));
+        let left = stage.standing("ulanqab", "configmaps", &place)?;
+        ensure!(!place.is_empty() && left.is_empty(), "{place}: {left:?}");
+    }
+    ensure!(!said(drill, "/status/parts/2/database").is_empty(), "{drill}");
     Ok(())
 }
 
@@ -66,7 +105,7 @@ pub(in super::super) async fn disturbed(stage: &Stage) -> Result<()> {
     in_phase(stage, "systembackups", "first", "Completed").await?;
     hold_drill(stage, "look").await?;
     let begun = in_phase(stage, "recoverydrills", "look", "Restoring").await?;
-    let place = said(&begun, "/status/scratch/namespace");
+    let place = said(&begun, "/status/parts/0/scratch/namespace");
     // At the first write, long before anything is compared.
     let mut changed = stage.world.sites.get("ulanqab").context("the site")?.server.changes();
     while held(stage, "ulanqab", &place)?.is_empty() {
