@@ -3,11 +3,12 @@
 mod applications;
 mod bounds;
 mod kills;
+mod proofs;
 mod refusals;
 mod rollback;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,11 @@ impl Move {
 
     /// With settings of the source's server.
     fn with(settings: &[&str]) -> Self {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let place = Self {
-            source: Postgres::start_with(settings).unwrap(),
-            target: Postgres::start().unwrap(),
+            source: Postgres::start_copied(kept, "source", settings).unwrap(),
+            // By default, a server waits for seconds before it follows again.
+            target: Postgres::start_copied(kept, "target", &["wal_retrieve_retry_interval=50ms"]).unwrap(),
             dir: tempfile::tempdir().unwrap(),
             epoch: 1,
         };
@@ -201,7 +204,8 @@ fn a_database_is_moved_while_it_is_written_and_every_commit_is_there_once() {
     assert_eq!(prepared["prepared"], true, "{prepared:#}");
     assert_eq!(place.prepared()["made"], json!([]), "it may be said again");
     let follower = place.following();
-    place.until("a copy", |place| place.sql(&place.target, "SELECT count(*) FROM log") != "0");
+    let complete = "SELECT record ->> 'complete' IS NOT NULL FROM zhengyun_move.fence";
+    place.until("a copy", |place| place.sql(&place.target, complete) == "t");
     let followed = follower.stop();
     assert_eq!(followed["tables"], 6, "{followed:#}");
     let compared = report(&mut place.verb("compare"));

@@ -1,6 +1,6 @@
 //! Copies all rows and keeps in step, and watches over what that costs the source.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -162,6 +162,11 @@ fn begin(
         control.enter("copying");
     }
     stream.enable(target, true)?;
+    // A subscription that is disabled cannot be told of tables that came or went; it is told now.
+    let followed: BTreeSet<String> = stream.states(target)?.into_iter().map(|(name, _)| name).collect();
+    if followed != tables.iter().map(|table| table.name.clone()).collect() {
+        stream.refresh(target)?;
+    }
     Ok(!goes_on)
 }
 
@@ -243,7 +248,7 @@ impl Following<'_> {
             self.show(&states, if ready { Some(lag) } else { None })?;
             watch::within(self.pair, self.stream, &slot, self.budget, self.control)?;
             if schema_read.elapsed() >= SCHEMA {
-                same_schema(self.pair, &self.pair.target.record()?, self.control)?;
+                fingerprint_holds(self.pair, &self.pair.target.record()?)?;
                 schema_read = Instant::now();
             }
             self.applies()?;
@@ -276,7 +281,9 @@ impl Following<'_> {
                     budget: self.budget,
                 });
             }
-            self.control.check()?;
+            if goal.is_none() || !follow {
+                self.control.check()?;
+            }
             self.control.enter(if goal.is_some() { "following" } else { "copying" });
             std::thread::sleep(TICK);
         }

@@ -15,8 +15,12 @@ use crate::database::Server;
 use crate::error::{Result, WorkerError};
 use crate::secret::sha256_hex;
 
-/// Rows in a chunk, about, as a power of two.
+/// Rows in a chunk, about, as a power of two, unless the table has very many.
 const CHUNK_BITS: u32 = 12;
+/// Chunks of a table, about, as a power of two: their digests are one answer of a server.
+const MOST_BITS: u32 = 17;
+/// Bytes of a row, if nothing is known of it.
+const BYTES: u64 = 128;
 /// Ranges of one question.
 const RANGES: usize = 200;
 /// Chunks that are named.
@@ -94,9 +98,11 @@ pub(super) fn parts(source: &Server, tables: &[Table]) -> Result<Vec<Part>> {
                 let span = source
                     .one(&format!("SELECT max({column})::numeric - min({column})::numeric FROM ONLY {}", table.name))?;
                 let span = span.parse::<u64>().unwrap_or_default();
-                let rows = table.rows.max(1);
+                // Of one that was never analysed, its size says about as much.
+                let rows = if table.rows == 0 { table.bytes / BYTES } else { table.rows }.max(1);
                 // Keys that are far apart make wide chunks, so that a chunk holds about as many rows.
-                let bits = CHUNK_BITS + (span / rows).max(1).ilog2();
+                let of_rows = CHUNK_BITS.max(rows.ilog2().saturating_sub(MOST_BITS));
+                let bits = of_rows + (span / rows).max(1).ilog2();
                 Some(Key {
                     column: column.clone(),
                     place: usize::try_from(*place).unwrap_or_default(),

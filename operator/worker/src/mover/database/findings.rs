@@ -7,8 +7,8 @@ use crate::mover::{Finding, Severity};
 
 use Severity::{Blocking, Info, Warning};
 
-/// The oldest server whose rows can be compared where they are.
-const OLDEST: u32 = 11;
+/// The oldest server whose rows can be compared where they are: those before tell numbers with a floating point otherwise.
+const OLDEST: u32 = 12;
 
 fn one(code: &'static str, severity: Severity, subject: &str, evidence: impl Into<String>, remedy: &str) -> Finding {
     Finding { code, severity, subject: subject.to_owned(), evidence: evidence.into(), remedy: remedy.to_owned() }
@@ -202,7 +202,7 @@ fn of_server(found: &Inventory) -> Vec<Finding> {
             Blocking,
             subject,
             evidence,
-            "--mode dump, or upgrade the source to PostgreSQL 11 or later first",
+            "--mode dump, or upgrade the source to PostgreSQL 12 or later first",
         ));
     }
     if found.wal_level != "logical" {

@@ -166,7 +166,7 @@ pub(super) fn able(server: &Server, ours: &[String]) -> Result<Vec<String>> {
 }
 
 /// Sessions of others, and what might still write.
-fn present(server: &Server, own_workers: bool) -> Result<Vec<String>> {
+fn present(server: &Server, ours: &[String], own_workers: bool) -> Result<Vec<String>> {
     // The apply workers of a target are the mover's own; those of a source write what somebody else sends.
     let workers = if own_workers {
         "'client backend'"
@@ -177,11 +177,17 @@ fn present(server: &Server, own_workers: bool) -> Result<Vec<String>> {
         "SELECT format('session %s of %s (%s%s)', pid, coalesce(usename, '-'), backend_type, \
            CASE WHEN application_name = '' THEN '' ELSE ', ' || application_name END) \
          FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_type IN ({workers}) \
-           OR ({strict} AND backend_xid IS NOT NULL AND backend_type NOT IN ('autovacuum worker', 'walsender'))) \
+           OR {foreign_sender} OR ({strict} AND backend_xid IS NOT NULL AND backend_type NOT IN ('autovacuum worker', 'walsender'))) \
          UNION ALL SELECT format('prepared transaction %L of %s', gid, owner) FROM pg_prepared_xacts WHERE database = current_database()",
         strict = !own_workers,
+        foreign_sender = foreign_sender(ours),
     ))?;
     Ok(rows.into_iter().flatten().collect())
+}
+
+/// A session that asked for replication may say anything, as others do; those of the stream itself are the mover's own.
+fn foreign_sender(ours: &[String]) -> String {
+    format!("(backend_type = 'walsender' AND usename <> ALL ({}))", texts(ours))
 }
 
 /// Ends the sessions of everybody else until none is left, and proves that the database is closed.
@@ -193,11 +199,12 @@ pub(super) fn clear(
     control: &Control,
 ) -> Result<Vec<String>> {
     let left = until(patience, control, || {
-        server.rows(
+        server.rows(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
-             AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        )?;
-        let present = present(server, own_workers)?;
+             AND pid <> pg_backend_pid() AND (backend_type = 'client backend' OR {})",
+            foreign_sender(ours)
+        ))?;
+        let present = present(server, ours, own_workers)?;
         Ok((!present.is_empty()).then(|| first(&present)))
     })?;
     match left {
@@ -212,7 +219,7 @@ pub(super) fn prove(server: &Server, ours: &[String], own_workers: bool) -> Resu
     if !able.is_empty() {
         return Err(not_closed(server, format!("these roles can log in and connect: {}", first(&able))));
     }
-    let present = present(server, own_workers)?;
+    let present = present(server, ours, own_workers)?;
     if !present.is_empty() {
         return Err(not_closed(server, format!("still there: {}", first(&present))));
     }

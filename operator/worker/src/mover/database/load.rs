@@ -61,8 +61,8 @@ impl<'a> Load<'a> {
         Ok(command)
     }
 
-    /// Loads the definitions. With `replace`, what a process before this one loaded is taken away in the same transaction.
-    pub(super) fn schema(&self, source: &Server, target: &Server, owner: Option<&str>, replace: bool) -> Result<()> {
+    /// Loads the definitions.
+    pub(super) fn schema(&self, source: &Server, target: &Server, owner: Option<&str>) -> Result<()> {
         let kept = self.scratch.directory().join("schema");
         let mut command = self.dumping(source)?;
         command.args(["--format=custom", "--schema-only"]).arg("--file").arg(&kept);
@@ -73,9 +73,6 @@ impl<'a> Load<'a> {
         let lines = self.wanted(&kept, target)?;
         std::fs::write(&list, lines.join("\n") + "\n").map_err(|e| WorkerError::local(&list, e))?;
         let mut command = self.restoring(target, owner)?;
-        if replace {
-            command.args(["--clean", "--if-exists"]);
-        }
         command.arg("--use-list").arg(&list).arg(&kept).stdout(Stdio::null());
         let restored = Running::start(&mut command, self.control)?.end()?;
         self.stopped()?;
@@ -103,7 +100,8 @@ impl<'a> Load<'a> {
     /// Copies all rows, the places of sequences and large objects from one server into the other.
     pub(super) fn rows(&self, source: &Server, target: &Server, owner: Option<&str>) -> Result<u64> {
         let mut command = self.dumping(source)?;
-        command.args(["--format=custom", "--compress=0", "--section=data"]).stdout(Stdio::piped());
+        // Unlike the section of that name, this holds that large objects are there, not only what is in them.
+        command.args(["--format=custom", "--compress=0", "--data-only"]).stdout(Stdio::piped());
         let mut dumping = Running::start_within(&mut command, self.control, self.args.silence())?;
         let mut command = self.restoring(target, owner)?;
         // The rows are what they are: no trigger changes them, and no order of tables is asked for.

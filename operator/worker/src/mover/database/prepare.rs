@@ -9,7 +9,7 @@ use super::inventory::{self, Inventory};
 use super::load::Load;
 use super::record::{Mode, SourceRecord, TargetRecord};
 use super::stream::{Stream, Way, tables};
-use super::{findings, fingerprint, gate, roles, sql};
+use super::{findings, fingerprint, gate, roles, sql, switch};
 use crate::control::Control;
 use crate::database::Server;
 use crate::database::login::Login;
@@ -115,6 +115,10 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
     }
     let mark = Mark { migration: sides.ticket.migration.clone(), epoch: sides.ticket.epoch, state: State::Following };
     let applications: Vec<String> = inventory.applications.iter().map(|application| application.role.clone()).collect();
+    found.extend(cannot_be_kept_out(
+        &target,
+        args.owner.as_ref().map_or(applications.as_slice(), std::slice::from_ref),
+    )?);
     let mut report = Prepared {
         mark: mark.clone(),
         mode,
@@ -162,6 +166,8 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
         report.made.push("record of the target".to_owned());
     }
     let pair = Pair::hold(sides, (source, target), control)?;
+    // In the freeze nothing is prepared, and nothing may keep `thaw` and `close` from their work.
+    still_following(&pair)?;
     if let Some(blocked) = blocking(&report.findings) {
         pair.target.change("", |record| record.prepared = false)?;
         return Ok((report, Err(blocked)));
@@ -193,6 +199,20 @@ fn admit(mark: Option<Mark>, side: &str, sides: &Sides) -> Result<()> {
     mark.map_or(Ok(()), |mark| mark.admit(side, &sides.ticket))
 }
 
+/// Roles that get the target, and that nothing would keep out of it before.
+fn cannot_be_kept_out(target: &Server, admitted: &[String]) -> Result<Vec<Finding>> {
+    let rows = target
+        .rows(&format!("SELECT rolname FROM pg_roles WHERE rolsuper AND rolname = ANY ({})", sql::texts(admitted)))?;
+    let of = |role: String| Finding {
+        code: "TargetRoleIsSuperuser",
+        severity: Severity::Blocking,
+        evidence: format!("{role} is a superuser of the target, and nothing keeps a superuser out"),
+        remedy: format!("ALTER ROLE {} NOSUPERUSER there, or prepare with another --owner", sql::name(&role)),
+        subject: role,
+    };
+    Ok(rows.into_iter().flatten().map(of).collect())
+}
+
 fn way_is_known(way: &Way, args: &PrepareArgs) -> Option<Finding> {
     (way.login.ca.is_some() && args.way.replication_ca_path.is_none()).then(|| Finding {
         code: "SourceNotAuthenticated",
@@ -208,6 +228,18 @@ fn blocking(findings: &[Finding]) -> Option<WorkerError> {
     Some(WorkerError::moving("FindingsBlock", first.subject, first.evidence, first.remedy))
 }
 
+fn still_following(pair: &Pair) -> Result<()> {
+    if [pair.source.record()?.mark.state, pair.target.record()?.mark.state] == [State::Following; 2] {
+        return Ok(());
+    }
+    Err(WorkerError::moving(
+        "NotFollowing",
+        pair.target.shown(),
+        "the migration is frozen or open, and there is nothing to prepare",
+        "run `thaw` first, or go on",
+    ))
+}
+
 /// Makes what is not there yet.
 fn make(
     pair: &Pair,
@@ -219,14 +251,6 @@ fn make(
 ) -> Result<()> {
     let (source, target) = (&pair.source.server, &pair.target.server);
     let record = pair.target.record()?;
-    if record.mark.state != State::Following || pair.source.record()?.mark.state != State::Following {
-        return Err(WorkerError::moving(
-            "NotFollowing",
-            pair.target.shown(),
-            "the migration is frozen or open, and there is nothing to prepare",
-            "run `thaw` first, or go on",
-        ));
-    }
     if record.loaded && record.mode != report.mode {
         return Err(WorkerError::input(
             "--mode",
@@ -236,7 +260,14 @@ fn make(
     }
     // Closed before there is anything in it.
     let ours = gate::ours(target, &[])?;
-    pair.target.change(&gate::shut(target, &gate::given(target)?, &[], &ours), |_| {})?;
+    let admitted = args.owner.clone().map_or(applications.clone(), |owner| vec![owner]);
+    let logins = gate::with_login(target, &admitted)?;
+    // One that owns the database could let itself in by way of another one, if it could log in.
+    pair.target.change(&gate::shut(target, &gate::given(target)?, &logins, &ours), |record| {
+        record
+            .applications
+            .extend(logins.iter().filter(|role| !record.applications.contains(role)).cloned().collect::<Vec<_>>());
+    })?;
     let mut able = gate::able(target, &ours)?;
     if !able.is_empty() {
         // They own it, or are members of whoever does.
@@ -271,14 +302,10 @@ fn make(
         }
         if stream.subscribe(target, way)? {
             report.made.push(format!("subscription {} of the target", stream.name));
-        } else if record.schema != schema {
-            target.rows(&format!("ALTER SUBSCRIPTION {} REFRESH PUBLICATION", sql::name(&stream.name)))?;
+        } else if record.schema != schema && stream.subscription(target)?.is_some_and(|(_, enabled)| enabled) {
+            stream.refresh(target)?;
         }
     }
-    let admitted = match &args.owner {
-        Some(owner) => vec![owner.clone()],
-        None => applications,
-    };
     let record = pair.target.change("", |record| {
         (record.loaded, record.prepared, record.mode, record.schema) = (true, true, report.mode, schema);
         record.replication_role.clone_from(&way.login.user);
@@ -304,9 +331,11 @@ fn load(
         sql::quiet(target);
         pair.target.change(&statements, |record| record.made_roles.extend(made))?;
     }
-    // It was empty when the migration came: what is in it now was loaded by a process that was killed.
-    let replace = !inventory::things(target)?.is_empty();
-    Load::new(source, &pair.sides.databases, control)?.schema(source, target, args.owner.as_deref(), replace)?;
+    if !inventory::things(target)?.is_empty() {
+        // It was empty when the migration came: what is in it now was loaded by a process that was killed.
+        switch::wipe(target)?;
+    }
+    Load::new(source, &pair.sides.databases, control)?.schema(source, target, args.owner.as_deref())?;
     report.made.push("schema of the target".to_owned());
     Ok(())
 }

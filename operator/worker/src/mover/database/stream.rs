@@ -201,6 +201,12 @@ impl Stream {
         Ok(())
     }
 
+    /// Has the target follow the tables that are published now.
+    pub(super) fn refresh(&self, target: &Server) -> Result<()> {
+        target.rows(&format!("ALTER SUBSCRIPTION {} REFRESH PUBLICATION", name(&self.name)))?;
+        Ok(())
+    }
+
     pub(super) fn enable(&self, target: &Server, enabled: bool) -> Result<()> {
         let what = if enabled { "ENABLE" } else { "DISABLE" };
         target.rows(&format!("ALTER SUBSCRIPTION {} {what}", name(&self.name)))?;
@@ -332,7 +338,9 @@ impl Stream {
         }
         let confirmed = self.slot(source)?.ok_or_else(|| self.gone(source))?.confirmed;
         let written = source.rows_for(&format!(
-            "SELECT lsn FROM pg_logical_slot_peek_binary_changes({own}, NULL, 1, 'proto_version', '1', 'publication_names', {own})",
+            // Of a transaction that changed nothing that is published, servers before 15 tell that it began and ended.
+            "SELECT lsn FROM pg_logical_slot_peek_binary_changes({own}, NULL, NULL, 'proto_version', '1', 'publication_names', {own}) \
+             WHERE get_byte(data, 0) IN (ascii('I'), ascii('U'), ascii('D'), ascii('T')) LIMIT 1",
             own = text(&self.name)
         ), control)?;
         match written.first() {

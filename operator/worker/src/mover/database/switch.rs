@@ -42,15 +42,20 @@ pub(super) fn open(sides: &Sides, runtime: &Handle, control: &Control) -> Result
     control.enter("opening");
     let (target, stream) = (&pair.target.server, Stream::of(&pair));
     let record = pair.target.record()?;
-    let Some(finished) = record.finished.clone() else {
-        return Err(WorkerError::moving(
+    let not_finished = || {
+        WorkerError::moving(
             "NotFinished",
             pair.target.shown(),
             "both sides were not found equal under this freeze",
             "run `finish` first",
-        ));
+        )
     };
-    let (_, mut evidence) = still_frozen(&pair)?;
+    let finished = record.finished.clone().ok_or_else(not_finished)?;
+    let (position, mut evidence) = still_frozen(&pair)?;
+    if finished.lsn != position {
+        // They were equal under a freeze before this one.
+        return Err(not_finished());
+    }
     if record.mark.state != State::Open {
         if record.mode == Mode::Replication && !record.was_open {
             evidence.push(stream.settle(&pair, &finished.lsn, ENDING, control)?);
@@ -222,7 +227,7 @@ fn forget(server: &Server, dropped: &mut Dropped) -> Result<()> {
 }
 
 /// Takes away everything that is in a database, but extensions that were there.
-fn wipe(target: &Server) -> Result<()> {
+pub(super) fn wipe(target: &Server) -> Result<()> {
     let schemas = target.rows(
         "SELECT quote_ident(n.nspname), n.nspname = 'public' FROM pg_namespace n WHERE n.nspname !~ '^pg_' \
          AND n.nspname NOT IN ('information_schema', 'zhengyun_move') \

@@ -195,3 +195,11 @@ async fn probe(side: usize, port: u16, stop: &AtomicBool, wrote: &Mutex<Vec<(usi
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
 }
+
+/// Whether an application can write on a server now.
+pub(super) fn can_write(port: u16) -> bool {
+    runtime().block_on(async {
+        let Some(client) = connect(port).await else { return false };
+        client.batch_execute("UPDATE account SET note = 'asked' WHERE id = 2").await.is_ok()
+    })
+}
