@@ -60,7 +60,6 @@ pub(super) struct Lag {
 /// What a copy came to.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "what was copied is what readers of the report look for")]
 pub(super) struct Copied {
     #[serde(flatten)]
     mark: Mark,

@@ -69,6 +69,7 @@ pub(super) struct Inventory {
 
 /// What the mover's user may do.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right that a user has or has not")]
 pub(super) struct Rights {
     pub(super) user: String,
     pub(super) superuser: bool,

@@ -108,12 +108,11 @@ impl<'a> Load<'a> {
         command.env("PGOPTIONS", "-c session_replication_role=replica");
         let mut restoring = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::null()), self.control)?;
         let moved = self.pump(&mut dumping, &mut restoring);
-        let dumped = match moved {
-            Ok(_) => dumping.end()?,
-            Err(_) => {
-                dumping.kill();
-                Ok(())
-            }
+        let dumped = if moved.is_ok() {
+            dumping.end()?
+        } else {
+            dumping.kill();
+            Ok(())
         };
         if moved.is_ok() && dumped.is_err() {
             // What was fed is not the whole: the transaction must not end well.

@@ -93,7 +93,8 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
     let sides = &args.sides;
     let way = args.way.way(sides)?;
     let (source, target) = connect_both(sides, runtime, control)?;
-    let inventory = inventory::look(&source, &args.application_role, &gate::ours(&source, &[way.login.user.clone()])?)?;
+    let inventory =
+        inventory::look(&source, &args.application_role, &gate::ours(&source, std::slice::from_ref(&way.login.user))?)?;
     let earlier = fence::read::<TargetRecord>(&target)?;
     let mode = match (args.mode, &earlier) {
         (WantedMode::Replication, _) => Mode::Replication,
@@ -172,7 +173,7 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
         pair.target.change("", |record| record.prepared = false)?;
         return Ok((report, Err(blocked)));
     }
-    make(&pair, args, &way, applications, &mut report, control)?;
+    make(&pair, args, &way, &applications, &mut report, control)?;
     Ok((report, Ok(())))
 }
 
@@ -245,7 +246,7 @@ fn make(
     pair: &Pair,
     args: &PrepareArgs,
     way: &Way,
-    applications: Vec<String>,
+    applications: &[String],
     report: &mut Prepared,
     control: &Control,
 ) -> Result<()> {
@@ -260,7 +261,7 @@ fn make(
     }
     // Closed before there is anything in it.
     let ours = gate::ours(target, &[])?;
-    let admitted = args.owner.clone().map_or(applications.clone(), |owner| vec![owner]);
+    let admitted = args.owner.clone().map_or_else(|| applications.to_vec(), |owner| vec![owner]);
     let logins = gate::with_login(target, &admitted)?;
     // One that owns the database could let itself in by way of another one, if it could log in.
     pair.target.change(&gate::shut(target, &gate::given(target)?, &logins, &ours), |record| {
@@ -281,7 +282,7 @@ fn make(
     if record.loaded {
         accept(pair, &record, &schema, control)?;
     } else {
-        load(pair, args, &applications, report, control)?;
+        load(pair, args, applications, report, control)?;
         let there = fingerprint::read(target, control)?;
         let different =
             if source.major == target.major { fingerprint::differences(&schema, &there) } else { Vec::new() };

@@ -43,14 +43,16 @@ pub(super) fn make(
             continue;
         }
         let inherits = if role.inherits { "INHERIT" } else { "NOINHERIT" };
-        let mut statement =
-            format!("CREATE ROLE {} NOLOGIN {inherits} CONNECTION LIMIT {}", name(&role.name), role.limit);
-        if !role.until.is_empty() {
-            statement.push_str(&format!(" VALID UNTIL {}", text(&role.until)));
-        }
-        if !role.hash.is_empty() {
-            statement.push_str(&format!(" PASSWORD {}", text(&role.hash)));
-        }
+        let given = |word: &str, value: &str| {
+            if value.is_empty() { String::new() } else { format!(" {word} {}", text(value)) }
+        };
+        let statement = format!(
+            "CREATE ROLE {} NOLOGIN {inherits} CONNECTION LIMIT {}{}{}",
+            name(&role.name),
+            role.limit,
+            given("VALID UNTIL", &role.until),
+            given("PASSWORD", &role.hash)
+        );
         if role.superuser {
             told(
                 "SuperuserNotCarried",
