@@ -37,6 +37,8 @@ struct Inner {
     floor: (AtomicU64, AtomicU64),
     /// Items and bytes that there are to do, where that is known.
     total: (AtomicU64, AtomicU64),
+    /// Bytes and seconds that a copy is behind, once it follows.
+    lag: Mutex<Option<(u64, u64)>>,
     notes: Mutex<VecDeque<String>>,
 }
 
@@ -156,6 +158,11 @@ impl Control {
         self.inner.total.1.store(bytes, Ordering::Relaxed);
     }
 
+    /// Says how far a copy is behind, in bytes and seconds.
+    pub fn behind(&self, bytes: u64, seconds: u64) {
+        *self.inner.lag.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, seconds));
+    }
+
     /// Something that a person should know and that is no failure.
     pub fn note(&self, note: impl Into<String>) {
         self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner).push_back(note.into());
@@ -173,6 +180,7 @@ impl Control {
         let items = at_least(&self.inner.items, &self.inner.floor.0);
         let bytes = at_least(&self.inner.bytes, &self.inner.floor.1);
         // Nobody has done more than everything: what grows on the way is a part of the whole.
+        let lag = *self.inner.lag.lock().unwrap_or_else(PoisonError::into_inner);
         let whole =
             |total: &AtomicU64, done: u64| Some(total.load(Ordering::Relaxed)).filter(|t| *t > 0).map(|t| t.max(done));
         Standing {
@@ -182,6 +190,8 @@ impl Control {
             uploaded: self.inner.uploaded.load(Ordering::Relaxed),
             total_items: whole(&self.inner.total.0, items),
             total_bytes: whole(&self.inner.total.1, bytes),
+            lag_bytes: lag.map(|lag| lag.0),
+            lag_seconds: lag.map(|lag| lag.1),
         }
     }
 }
@@ -203,6 +213,12 @@ pub struct Standing {
     /// Their bytes.
     #[serde(rename = "totalBytes", skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
+    /// Bytes that a copy is behind, if it follows.
+    #[serde(rename = "lagBytes", skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
+    /// The same in seconds.
+    #[serde(rename = "lagSeconds", skip_serializing_if = "Option::is_none")]
+    pub lag_seconds: Option<u64>,
 }
 
 /// A float for rates; nobody minds the last bits of them.

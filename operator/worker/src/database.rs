@@ -37,6 +37,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(30);
 /// How long a question about the server may take.
 const ANSWER: Duration = Duration::from_mins(1);
+/// How soon a cancelled run stops to wait for an answer.
+const NAP: Duration = Duration::from_millis(100);
 /// How large its answer may be: whoever runs the server must not fill this machine.
 const ANSWER_BYTES: usize = 16 << 20;
 /// Key of the name under which our connections show at the server.
@@ -201,6 +203,20 @@ impl Server {
         self.runtime
             .block_on(asked)
             .unwrap_or_else(|_| Err(unreachable(&self.login, "it gives no answer within a minute")))
+    }
+
+    /// Asks something that may take long: only the end of the run ends it.
+    pub fn rows_for(&self, query: &str, control: &Control) -> Result<Vec<Vec<String>>> {
+        let watched = async {
+            let mut asked = std::pin::pin!(self.ask(query));
+            loop {
+                match tokio::time::timeout(NAP, asked.as_mut()).await {
+                    Ok(answer) => return answer,
+                    Err(_) => control.check()?,
+                }
+            }
+        };
+        self.runtime.block_on(watched)
     }
 
     async fn ask(&self, query: &str) -> Result<Vec<Vec<String>>> {

@@ -111,7 +111,7 @@ fn carry_out(command: Command, runtime: &Runtime, control: &Control) -> Result<(
             if report.failed == 0 { Ok(()) } else { Err(WorkerError::Incomplete { failed: report.failed, total }) }
         }
         Command::Move(args) => {
-            let (report, outcome) = mover::carry_out(*args, control)?;
+            let (report, outcome) = mover::carry_out(*args, handle, control)?;
             print(&report)?;
             outcome
         }

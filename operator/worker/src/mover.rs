@@ -3,10 +3,12 @@
 //! Every verb may be killed at any moment and is then started again. Both sides keep a fence record; a verb of an epoch lower than
 //! the recorded one is refused before it changes anything, one of a higher epoch raises the record first.
 
+pub mod database;
 pub mod files;
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
@@ -25,13 +27,28 @@ pub enum MoveKind {
     /// A file tree, from one mounted directory to another.
     #[command(subcommand)]
     Files(files::Verb),
+    /// A PostgreSQL database, from one server to another.
+    #[command(subcommand)]
+    Database(database::Verb),
 }
 
 /// Carries out a verb. Some report and fail: the report says why.
-pub fn carry_out(args: MoveArgs, control: &Control) -> Result<(serde_json::Value, Result<()>)> {
+pub fn carry_out(args: MoveArgs, runtime: &Handle, control: &Control) -> Result<Told> {
     match args.kind {
         MoveKind::Files(verb) => files::carry_out(verb, control),
+        MoveKind::Database(verb) => database::carry_out(verb, runtime, control),
     }
+}
+
+/// The report of a verb, and how it ended.
+pub type Told = (serde_json::Value, Result<()>);
+
+fn told<T: Serialize>(report: &T) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(|e| WorkerError::engine("writing the report", e))
+}
+
+fn done<T: Serialize>(report: &T) -> Result<Told> {
+    Ok((told(report)?, Ok(())))
 }
 
 /// In whose name a verb acts.
@@ -77,7 +94,7 @@ impl Mark {
                 "OtherMigration",
                 side,
                 format!("it belongs to the migration {}", self.migration),
-                "end that one with `drop`, or name another directory",
+                "end that one with `drop`, or name another source or target",
             ));
         }
         if self.epoch > ticket.epoch {
@@ -90,6 +107,15 @@ impl Mark {
         }
         Ok(())
     }
+}
+
+/// How sure it is that nobody writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strength {
+    /// Seen here and now.
+    Proven,
+    /// Somebody says so, and nothing that was seen speaks against it.
+    Declared,
 }
 
 /// How bad a finding is.

@@ -56,24 +56,38 @@ impl Postgres {
     /// # Errors
     /// When PostgreSQL is not installed or does not start.
     pub fn start_with(settings: &[&str]) -> Result<Self> {
-        let bin = programs()?;
-        let folder = tempfile::tempdir()?;
-        let password = folder.path().join("password");
-        std::fs::File::create(&password)?.write_all(PASSWORD.as_bytes())?;
-        if rustix::process::geteuid().is_root() {
-            for path in [folder.path(), &password] {
-                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))?;
+        let (bin, folder) = (programs()?, folder()?);
+        initialise(&bin, folder.path())?;
+        Self::started(bin, folder, settings)
+    }
+
+    /// The same for tests that need many: it begins with a copy of data that are kept in a folder, and made there if they are not.
+    /// Servers that began with the same data are one server to whoever asks for their identity.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start, or nothing can be kept.
+    pub fn start_copied(kept_in: &Path, name: &str, settings: &[&str]) -> Result<Self> {
+        let (bin, folder) = (programs()?, folder()?);
+        let version = bin.parent().and_then(Path::file_name).context("a version")?.to_string_lossy().into_owned();
+        let user = rustix::process::geteuid().as_raw();
+        let (kept, data) = (kept_in.join(format!("postgres-{version}-{user}-{name}")), folder.path().join("data"));
+        if kept.exists() {
+            copy(&kept, &data)?;
+        } else {
+            initialise(&bin, folder.path())?;
+            let making = tempfile::tempdir_in(kept_in)?;
+            let made = making.path().join("data");
+            copy(&data, &made)?;
+            if let Err(error) = std::fs::rename(&made, &kept) {
+                // Another test may have been first; both are good.
+                ensure!(kept.exists(), "{}: {error}", kept.display());
             }
         }
+        Self::started(bin, folder, settings)
+    }
+
+    fn started(bin: PathBuf, folder: tempfile::TempDir, settings: &[&str]) -> Result<Self> {
         let data = folder.path().join("data");
-        let made = unprivileged(&bin.join("initdb"), folder.path())
-            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
-            .arg("--pwfile")
-            .arg(&password)
-            .arg("--pgdata")
-            .arg(&data)
-            .output()?;
-        ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut command = unprivileged(&bin.join("postgres"), folder.path());
@@ -216,6 +230,39 @@ impl Drop for Postgres {
         );
         let _ = self.server.wait();
     }
+}
+
+/// A folder for the user without rights.
+fn folder() -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(folder)
+}
+
+/// Makes a server's data.
+fn initialise(bin: &Path, folder: &Path) -> Result<()> {
+    let password = folder.join("password");
+    std::fs::File::create(&password)?.write_all(PASSWORD.as_bytes())?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&password, Some(NOBODY), Some(NOBODY))?;
+    }
+    let made = unprivileged(&bin.join("initdb"), folder)
+        .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+        .arg("--pwfile")
+        .arg(&password)
+        .arg("--pgdata")
+        .arg(folder.join("data"))
+        .output()?;
+    ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("--archive").arg(from).arg(to).output()?;
+    ensure!(copied.status.success(), "cp: {}", String::from_utf8_lossy(&copied.stderr));
+    Ok(())
 }
 
 fn unprivileged(program: &Path, folder: &Path) -> Command {

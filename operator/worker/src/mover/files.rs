@@ -28,9 +28,9 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
-use super::{Finding, Ticket};
+use super::{Finding, Ticket, Told, done, told};
 use crate::control::Control;
-use crate::error::{Result, WorkerError};
+use crate::error::Result;
 use crate::source::files::directory_flags;
 use follow::{CompareArgs, CopyArgs, Copying};
 use freeze::{FreezeArgs, ThawArgs};
@@ -84,7 +84,7 @@ struct Assessed {
 }
 
 /// Carries out a verb. Some report and fail: the report says why.
-pub fn carry_out(verb: Verb, control: &Control) -> Result<(serde_json::Value, Result<()>)> {
+pub fn carry_out(verb: Verb, control: &Control) -> Result<Told> {
     many_descriptors();
     match verb {
         Verb::Assess(args) => done(&assess(&args, control)?),
@@ -104,14 +104,6 @@ pub fn carry_out(verb: Verb, control: &Control) -> Result<(serde_json::Value, Re
         Verb::Thaw(args) => done(&freeze::thaw(&args, control)?),
         Verb::Drop(args) => done(&switch::drop_all(&args, control)?),
     }
-}
-
-fn told<T: Serialize>(report: &T) -> Result<serde_json::Value> {
-    serde_json::to_value(report).map_err(|e| WorkerError::engine("writing the report", e))
-}
-
-fn done<T: Serialize>(report: &T) -> Result<(serde_json::Value, Result<()>)> {
-    Ok((told(report)?, Ok(())))
 }
 
 fn assess(args: &AssessArgs, control: &Control) -> Result<Assessed> {

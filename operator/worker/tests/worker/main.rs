@@ -20,6 +20,7 @@ mod namespace;
 #[path = "../../../../tests/src/lab/postgres.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the lab has the same file, and shows it to others")]
 mod postgres;
+mod relocating;
 mod retention;
 mod room;
 #[path = "../../../../tests/src/lab/s3.rs"]

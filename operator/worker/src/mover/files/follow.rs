@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::compare::{Compared, compare};
-use super::freeze::{Freeze, Strength, still_frozen, written};
+use super::freeze::{Freeze, still_frozen, written};
 use super::known::Lists;
 use super::pass::{Limits, Tally, pass};
 use super::place::{Place, Sides};
 use super::record::Finished;
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
-use crate::mover::Mark;
+use crate::mover::{Mark, Strength};
 
 /// How to copy.
 #[derive(Clone, Debug, Args)]

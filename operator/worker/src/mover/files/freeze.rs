@@ -13,16 +13,7 @@ use super::record::Record;
 use super::{gate, proof};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
-use crate::mover::{Mark, State};
-
-/// How sure it is that nobody writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Strength {
-    /// Seen here and now.
-    Proven,
-    /// Somebody says so, and nothing that was seen speaks against it.
-    Declared,
-}
+use crate::mover::{Mark, State, Strength};
 
 /// How the source was closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::freeze::Strength;
 use super::place::{Place, is_mount};
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::path_text;
+use crate::mover::Strength;
 
 /// The number of the process namespace that a machine starts with.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFFC;

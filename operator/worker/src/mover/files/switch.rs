@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rustix::fs::Mode;
 use serde::Serialize;
 
-use super::freeze::{Strength, still_frozen, written};
+use super::freeze::{still_frozen, written};
 use super::pass::of_directory;
 use super::place::{Place, Roots, STATE, Sides};
 use super::put::remove;
@@ -15,7 +15,7 @@ use super::{attributes, gate};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::path_text;
-use crate::mover::{Mark, State};
+use crate::mover::{Mark, State, Strength};
 use crate::source::files::{directory_flags, names};
 
 /// What opening came to.
