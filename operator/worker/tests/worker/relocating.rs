@@ -113,10 +113,6 @@ impl Move {
         Follower(Some(copy.spawn().unwrap()))
     }
 
-    fn sql(&self, side: &Postgres, statements: &str) -> String {
-        side.sql(DATABASE, statements).unwrap()
-    }
-
     /// Waits for the state of the world.
     fn until(&self, what: &str, mut seen: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
@@ -126,22 +122,12 @@ impl Move {
         }
     }
 
-    /// Who may come into the source, in the server's own words.
-    fn privileges(&self, server: &Postgres) -> String {
-        let query = format!(
-            "SELECT a.grantor::regrole, a.grantee, a.privilege_type, a.is_grantable FROM pg_database d, \
-             aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE datname = '{DATABASE}' ORDER BY 1, 2, 3; \
-             SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
-        );
-        server.sql("postgres", &query).unwrap()
-    }
-
     /// What the migration left behind on either side.
     fn traces(&self) -> Vec<String> {
         let query = "SELECT 'slot ' || slot_name FROM pg_replication_slots UNION ALL SELECT 'publication ' || pubname FROM pg_publication \
              UNION ALL SELECT 'subscription ' || subname FROM pg_subscription UNION ALL SELECT 'schema ' || nspname FROM pg_namespace \
              WHERE nspname = 'zhengyun_move' UNION ALL SELECT 'extension ' || extname FROM pg_extension WHERE extname <> 'plpgsql'";
-        let both = [self.sql(&self.source, query), self.sql(&self.target, query)];
+        let both = [sql(&self.source, query), sql(&self.target, query)];
         both.iter().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
@@ -154,6 +140,20 @@ impl Move {
         assert!(source.len() >= 6, "{source:?}");
         assert_eq!(source, target);
     }
+}
+
+fn sql(side: &Postgres, statements: &str) -> String {
+    side.sql(DATABASE, statements).unwrap()
+}
+
+/// Who may come into a database, in its server's own words.
+fn privileges(server: &Postgres) -> String {
+    let query = format!(
+        "SELECT a.grantor::regrole, a.grantee, a.privilege_type, a.is_grantable FROM pg_database d, \
+         aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE datname = '{DATABASE}' ORDER BY 1, 2, 3; \
+         SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
+    );
+    server.sql("postgres", &query).unwrap()
 }
 
 /// A copy that follows.
@@ -205,7 +205,7 @@ fn a_database_is_moved_while_it_is_written_and_every_commit_is_there_once() {
     assert_eq!(place.prepared()["made"], json!([]), "it may be said again");
     let follower = place.following();
     let complete = "SELECT record ->> 'complete' IS NOT NULL FROM zhengyun_move.fence";
-    place.until("a copy", |place| place.sql(&place.target, complete) == "t");
+    place.until("a copy", |place| sql(&place.target, complete) == "t");
     let followed = follower.stop();
     assert_eq!(followed["tables"], 6, "{followed:#}");
     let compared = report(&mut place.verb("compare"));
@@ -224,9 +224,9 @@ fn a_database_is_moved_while_it_is_written_and_every_commit_is_there_once() {
     place.until("a write to the target", |_| prober.wrote_to(1) > 0);
     let written = writer.stop_after_target();
     prober.assert_one_side(&[(begun, None)]);
-    assert_eq!(place.sql(&place.target, "SELECT n FROM sums"), "5000");
-    assert_eq!(place.sql(&place.target, "SELECT nextval('ticket')"), "117");
-    assert_eq!(place.sql(&place.target, "SELECT nextval('untouched')"), "1");
+    assert_eq!(sql(&place.target, "SELECT n FROM sums"), "5000");
+    assert_eq!(sql(&place.target, "SELECT nextval('ticket')"), "117");
+    assert_eq!(sql(&place.target, "SELECT nextval('untouched')"), "1");
     written.assert_there_once(&place.target);
     eprintln!("{} commits, {} on the target, closed for {downtime:?}", written.acknowledged.len(), written.on_target);
     report(&mut place.verb("drop"));

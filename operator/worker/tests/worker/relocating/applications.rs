@@ -74,6 +74,13 @@ impl Writer {
     }
 }
 
+/// Notes a commit that the server acknowledged. A function of its own, so that the lock is given back before any wait.
+fn acknowledge(all: &Mutex<Written>, number: u64, side: usize) {
+    let mut all = all.lock().unwrap();
+    all.acknowledged.push(number);
+    all.on_target += side;
+}
+
 async fn write(ports: &[u16; 2], ending: &AtomicBool, all: &Mutex<Written>) {
     let mut number = 0_u64;
     while !ending.load(Ordering::Acquire) {
@@ -90,10 +97,7 @@ async fn write(ports: &[u16; 2], ending: &AtomicBool, all: &Mutex<Written>) {
                 if client.batch_execute(&statements).await.is_err() {
                     break;
                 }
-                let mut all = all.lock().unwrap();
-                all.acknowledged.push(number);
-                all.on_target += side;
-                drop(all);
+                acknowledge(all, number, side);
                 if ending.load(Ordering::Acquire) {
                     return;
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::applications::can_write;
-use super::{DATABASE, Move};
+use super::{DATABASE, Move, privileges, sql};
 use crate::postgres::PASSWORD;
 use crate::support::{refused, report};
 
@@ -30,7 +30,7 @@ fn a_slot_that_keeps_too_much_is_dropped_and_the_copy_begins_anew() {
         .stderr(std::process::Stdio::piped());
     let follower = super::Follower(Some(copy.spawn().unwrap()));
     let write = "UPDATE account SET note = note || 'x'; INSERT INTO log (n) SELECT 0 FROM generate_series(1, 250000)";
-    place.sql(&place.source, write);
+    sql(&place.source, write);
     let (reason, message) = follower.fails();
     assert!(reason == "SlotOverBudget" && message.contains("begins anew"), "{message}");
     assert_eq!(place.source.sql("postgres", "SELECT count(*) FROM pg_replication_slots").unwrap(), "0");
@@ -58,7 +58,7 @@ fn a_source_without_a_bound_is_not_copied_without_one() {
 #[test]
 fn what_is_shown_grows_only_and_is_not_nothing_while_bytes_move() {
     let place = Move::new();
-    place.sql(
+    sql(
         &place.source,
         "SET ROLE app; CREATE TABLE bulk (id int PRIMARY KEY, t text); ALTER TABLE bulk ALTER t SET STORAGE EXTERNAL; \
          INSERT INTO bulk SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 80000) n; ANALYZE bulk",
@@ -87,7 +87,7 @@ fn what_is_shown_grows_only_and_is_not_nothing_while_bytes_move() {
 #[test]
 fn what_replication_does_not_carry_comes_by_a_dump() {
     let place = Move::with(&["wal_level=replica"]);
-    place.sql(
+    sql(
         &place.source,
         "SET ROLE app; SELECT lo_from_bytea(4711, '\\xdeadbeef'); CREATE UNLOGGED TABLE fleeting (a int); INSERT INTO fleeting VALUES (1), (2); \
          CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1), (1)",
@@ -96,10 +96,7 @@ fn what_replication_does_not_carry_comes_by_a_dump() {
     assert_eq!(prepared["mode"], "dump", "{prepared:#}");
     report(&mut place.verb("copy"));
     place.assert_equal();
-    place.sql(
-        &place.source,
-        "INSERT INTO keyless VALUES (3); SELECT lo_unlink(4711); SELECT lo_from_bytea(4712, '\\xcafe')",
-    );
+    sql(&place.source, "INSERT INTO keyless VALUES (3); SELECT lo_unlink(4711); SELECT lo_from_bytea(4712, '\\xcafe')");
     assert_eq!(report(&mut place.verb("compare"))["equal"], false);
     report(&mut place.verb("freeze"));
     let finished = report(&mut place.verb("finish"));
@@ -107,13 +104,13 @@ fn what_replication_does_not_carry_comes_by_a_dump() {
     report(&mut place.verb("open"));
     place.assert_equal();
     assert_eq!(
-        place.sql(
+        sql(
             &place.target,
             "SELECT string_agg(oid::text || encode(lo_get(oid), 'hex'), ',') FROM pg_largeobject_metadata"
         ),
         "4712cafe"
     );
-    assert_eq!(place.sql(&place.target, "SELECT nextval('ticket')"), "117");
+    assert_eq!(sql(&place.target, "SELECT nextval('ticket')"), "117");
     assert!(can_write(place.target.port) && !can_write(place.source.port));
     report(&mut place.verb("drop"));
     assert_eq!(place.traces(), [""; 0]);
@@ -131,15 +128,12 @@ fn everything_can_belong_to_one_role_of_the_target() {
         .unwrap();
     let prepared = report(place.verb("prepare").args(["--owner", "tenant"]));
     assert_eq!(prepared["applications"], json!(["tenant"]), "{prepared:#}");
-    assert_eq!(place.privileges(&place.target).matches("tenant|f").count(), 1, "it cannot log in");
+    assert_eq!(privileges(&place.target).matches("tenant|f").count(), 1, "it cannot log in");
     for verb in ["copy", "freeze", "finish", "open"] {
         report(&mut place.verb(verb));
     }
-    assert_eq!(
-        place.sql(&place.target, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"),
-        "tenant"
-    );
-    assert_eq!(place.privileges(&place.target).matches("tenant|t").count(), 1);
+    assert_eq!(sql(&place.target, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"), "tenant");
+    assert_eq!(privileges(&place.target).matches("tenant|t").count(), 1);
     place.assert_equal();
     let (reason, message) = refused(place.verb("prepare").args(["--owner", "nobody"]));
     assert!(reason == "InvalidInput" && message.contains("nobody"), "{message}");
@@ -173,14 +167,14 @@ fn a_user_with_the_rights_that_are_named_needs_no_more() {
             ),
         )
         .unwrap();
-    let before = place.privileges(&place.source);
+    let before = privileges(&place.source);
     for name in ["prepare", "copy", "freeze", "finish"] {
         report(&mut verb(name));
     }
     assert!(!can_write(place.source.port));
     report(&mut verb("thaw"));
     assert!(can_write(place.source.port));
-    assert_eq!(place.privileges(&place.source), before);
+    assert_eq!(privileges(&place.source), before);
     for name in ["copy", "freeze", "finish", "open", "drop"] {
         report(&mut verb(name));
     }
@@ -215,5 +209,5 @@ fn freezing_waits_for_nobody_who_does_not_end() {
     session.kill().unwrap();
     session.wait().unwrap();
     assert_eq!(report(&mut place.verb("finish"))["equal"], true);
-    assert_eq!(place.sql(&place.target, "SELECT count(*) FROM account WHERE note = 'open'"), "0");
+    assert_eq!(sql(&place.target, "SELECT count(*) FROM account WHERE note = 'open'"), "0");
 }

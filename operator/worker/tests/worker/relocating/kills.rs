@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::applications::{Prober, Writer, can_write};
-use super::{DATABASE, Move};
+use super::{DATABASE, Move, privileges, sql};
 use crate::kills::quiet;
 use crate::support::{refused, report};
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,7 +31,7 @@ fn every_verb_that_is_killed_is_done_when_it_is_said_again() {
     let mut random = fastrand::Rng::with_seed(SEED);
     for _ in 0..kills().div_ceil(10) {
         let place = Move::new();
-        let before = place.privileges(&place.source);
+        let before = privileges(&place.source);
         let (writer, prober) = (Writer::start(&place), Prober::start(&place));
         let mut caught = 0;
         let mut say = |verb: &str| {
@@ -52,7 +52,7 @@ fn every_verb_that_is_killed_is_done_when_it_is_said_again() {
         say("finish");
         say("thaw");
         let back = Instant::now();
-        assert_eq!(place.privileges(&place.source), before);
+        assert_eq!(privileges(&place.source), before);
         say("copy");
         let again = Instant::now();
         say("freeze");
@@ -76,16 +76,14 @@ fn a_lower_epoch_is_refused_before_it_changes_anything() {
     place.copied();
     place.epoch = 3;
     let follower = place.following();
-    place.until("the epoch", |place| {
-        place.sql(&place.source, "SELECT record ->> 'epoch' FROM zhengyun_move.fence") == "3"
-    });
+    place.until("the epoch", |place| sql(&place.source, "SELECT record ->> 'epoch' FROM zhengyun_move.fence") == "3");
     place.epoch = 2;
-    let before = (place.privileges(&place.source), place.privileges(&place.target));
+    let before = (privileges(&place.source), privileges(&place.target));
     for verb in ["prepare", "copy", "compare", "freeze", "finish", "open", "close", "thaw", "drop"] {
         let (reason, message) = refused(&mut place.verb(verb));
         assert!(reason == "EpochOutrun" && message.contains('3'), "{verb}: {message}");
     }
-    assert_eq!((place.privileges(&place.source), place.privileges(&place.target)), before);
+    assert_eq!((privileges(&place.source), privileges(&place.target)), before);
     // The same epoch waits its turn, a higher one takes over.
     place.epoch = 3;
     let (reason, message) = refused(place.verb("compare").args(["--wait-seconds", "0"]));
@@ -130,7 +128,7 @@ fn a_worker_that_was_stopped_and_wakes_up_opens_nothing() {
         late.wait().unwrap();
         assert!(can_write(place.source.port), "the source was given back");
         assert!(!can_write(place.target.port), "after {wait} ms: a late worker opened the target");
-        let state = place.sql(&place.target, "SELECT record ->> 'wasOpen' FROM zhengyun_move.fence");
+        let state = sql(&place.target, "SELECT record ->> 'wasOpen' FROM zhengyun_move.fence");
         if state == "true" {
             report(place.verb("copy").arg("--discard-writes"));
         }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use super::applications::can_write;
-use super::{DATABASE, Move};
+use super::{DATABASE, Move, sql};
 use crate::postgres::PASSWORD;
 use crate::support::{refused, report};
 
@@ -15,16 +15,16 @@ fn what_was_equal_under_a_freeze_before_opens_nothing() {
     place.copied();
     report(&mut place.verb("freeze"));
     report(&mut place.verb("finish"));
-    let finished = place.sql(&place.target, "SELECT record ->> 'finished' FROM zhengyun_move.fence");
+    let finished = sql(&place.target, "SELECT record ->> 'finished' FROM zhengyun_move.fence");
     report(&mut place.verb("thaw"));
     // As a process leaves it that is killed once it gave the source back.
-    place.sql(
+    sql(
         &place.target,
         &format!(
             "UPDATE zhengyun_move.fence SET record = (record::jsonb || jsonb_build_object('finished', '{finished}'::jsonb))::json"
         ),
     );
-    place.sql(&place.source, "SELECT nextval('ticket')");
+    sql(&place.source, "SELECT nextval('ticket')");
     report(&mut place.verb("copy"));
     report(&mut place.verb("freeze"));
     let (reason, message) = refused(&mut place.verb("open"));
@@ -32,7 +32,7 @@ fn what_was_equal_under_a_freeze_before_opens_nothing() {
     assert!(!can_write(place.target.port));
     report(&mut place.verb("finish"));
     report(&mut place.verb("open"));
-    assert_eq!(place.sql(&place.target, "SELECT nextval('ticket')"), "118");
+    assert_eq!(sql(&place.target, "SELECT nextval('ticket')"), "118");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn what_is_found_in_the_freeze_does_not_keep_the_source_closed() {
     let place = Move::new();
     place.copied();
     report(&mut place.verb("freeze"));
-    place.sql(&place.source, "CREATE ROLE chief SUPERUSER LOGIN; ALTER SEQUENCE ticket OWNER TO chief");
+    sql(&place.source, "CREATE ROLE chief SUPERUSER LOGIN; ALTER SEQUENCE ticket OWNER TO chief");
     let (reason, message) = refused(&mut place.verb("prepare"));
     assert_eq!(reason, "NotFollowing", "{message}");
     report(&mut place.verb("thaw"));
@@ -67,7 +67,7 @@ fn a_session_that_asked_for_replication_is_ended_like_any_other() {
     let login = format!("dbname={DATABASE} user=app replication=database");
     let mut session = place.source.session(&login).unwrap();
     let there = |place: &Move, note: &str| {
-        place.sql(&place.source, &format!("SELECT count(*) FROM account WHERE note = '{note}'")) == "1"
+        sql(&place.source, &format!("SELECT count(*) FROM account WHERE note = '{note}'")) == "1"
     };
     let stdin = session.stdin.as_mut().unwrap();
     stdin.write_all(b"UPDATE account SET note = 'before' WHERE id = 11;\n").unwrap();
@@ -86,10 +86,10 @@ fn a_table_that_came_before_the_first_copy_is_copied() {
     let place = Move::new();
     place.prepared();
     let change = "CREATE TABLE later (id int PRIMARY KEY)";
-    place.sql(&place.source, &format!("{change}; INSERT INTO later VALUES (1), (2)"));
+    sql(&place.source, &format!("{change}; INSERT INTO later VALUES (1), (2)"));
     let (reason, message) = refused(&mut place.verb("copy"));
     assert!(reason == "SchemaChanged" && message.contains("public.later"), "{message}");
-    place.sql(&place.target, change);
+    sql(&place.target, change);
     place.copied();
     place.assert_equal();
     report(&mut place.verb("freeze"));

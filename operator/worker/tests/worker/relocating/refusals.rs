@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::applications::can_write;
-use super::{DATABASE, Move};
+use super::{DATABASE, Move, privileges, sql};
 use crate::postgres::PASSWORD;
 use crate::support::{refused, report};
 
@@ -25,7 +25,7 @@ fn told(command: &mut Command) -> Value {
 fn what_stands_in_the_way_is_found_before_anything_is_made() {
     let place = Move::with(&["wal_level=replica", "max_prepared_transactions=2"]);
     let source = &place.source;
-    place.sql(
+    sql(
         source,
         "CREATE ROLE chief SUPERUSER LOGIN; CREATE TABLE keyless (a int); ALTER TABLE keyless OWNER TO chief; \
          CREATE TABLE whole (a int); ALTER TABLE whole REPLICA IDENTITY FULL; CREATE UNLOGGED TABLE fleeting (a int PRIMARY KEY); \
@@ -93,7 +93,7 @@ fn what_stands_in_the_way_is_found_before_anything_is_made() {
 fn a_source_that_could_be_written_all_the_same_is_not_closed_at_all() {
     let place = Move::new();
     place.copied();
-    let before = place.privileges(&place.source);
+    let before = privileges(&place.source);
     let refusals = [
         (
             "ALTER DATABASE archive OWNER TO app",
@@ -127,13 +127,13 @@ fn a_source_that_could_be_written_all_the_same_is_not_closed_at_all() {
         ),
     ];
     for (make, undo, expected, named) in refusals {
-        place.sql(&place.source, make);
+        sql(&place.source, make);
         let (reason, message) = refused(&mut place.verb("freeze"));
         assert!(reason == expected && message.contains(named), "{reason}: {message}");
         assert!(can_write(place.source.port), "{expected}: applications still work");
-        place.sql(&place.source, undo);
+        sql(&place.source, undo);
     }
-    assert_eq!(place.privileges(&place.source), before);
+    assert_eq!(privileges(&place.source), before);
     for verb in ["finish", "open"] {
         let (reason, _) = refused(&mut place.verb(verb));
         assert!(reason == "NotFrozen" || reason == "NotFinished", "{verb}: {reason}");
@@ -147,14 +147,14 @@ fn whoever_writes_in_the_freeze_is_found_out() {
     place.copied();
     report(&mut place.verb("freeze"));
     // Nothing keeps a superuser out.
-    place.sql(&place.source, "UPDATE account SET note = 'late' WHERE id = 7");
+    sql(&place.source, "UPDATE account SET note = 'late' WHERE id = 7");
     let (reason, message) = refused(&mut place.verb("finish"));
     assert_eq!(reason, "SourceWritten", "{message}");
     report(&mut place.verb("thaw"));
     report(&mut place.verb("copy"));
     report(&mut place.verb("freeze"));
     report(&mut place.verb("finish"));
-    place.sql(&place.source, "DELETE FROM child WHERE id = 7");
+    sql(&place.source, "DELETE FROM child WHERE id = 7");
     let (reason, message) = refused(&mut place.verb("open"));
     assert_eq!(reason, "SourceWritten", "{message}");
     assert!(!can_write(place.target.port));
@@ -164,7 +164,7 @@ fn whoever_writes_in_the_freeze_is_found_out() {
 fn finishing_refuses_by_name_what_is_not_equal() {
     let place = Move::new();
     place.copied();
-    place.sql(&place.target, "UPDATE account SET amount = 0 WHERE id = 4097; DELETE FROM part_b WHERE id = 300");
+    sql(&place.target, "UPDATE account SET amount = 0 WHERE id = 4097; DELETE FROM part_b WHERE id = 300");
     let compared = report(&mut place.verb("compare"));
     assert_eq!(compared["equal"], false, "{compared:#}");
     report(&mut place.verb("freeze"));
@@ -182,9 +182,9 @@ fn a_schema_that_changes_in_the_middle_blocks_until_both_sides_have_it() {
     let place = Move::new();
     place.prepared();
     let follower = place.following();
-    place.until("a copy", |place| place.sql(&place.target, "SELECT count(*) FROM account") == "5000");
+    place.until("a copy", |place| sql(&place.target, "SELECT count(*) FROM account") == "5000");
     let change = "ALTER TABLE account ADD COLUMN extra int DEFAULT 7; CREATE INDEX by_note ON account (note)";
-    place.sql(&place.source, change);
+    sql(&place.source, change);
     let (reason, message) = follower.fails();
     assert_eq!(reason, "SchemaChanged", "{message}");
     assert!(
@@ -195,8 +195,8 @@ fn a_schema_that_changes_in_the_middle_blocks_until_both_sides_have_it() {
         let (reason, message) = refused(&mut place.verb(verb));
         assert_eq!(reason, "SchemaChanged", "{verb}: {message}");
     }
-    place.sql(&place.target, change);
-    place.sql(&place.source, "UPDATE account SET extra = 8 WHERE id < 10");
+    sql(&place.target, change);
+    sql(&place.source, "UPDATE account SET extra = 8 WHERE id < 10");
     place.prepared();
     report(&mut place.verb("copy"));
     report(&mut place.verb("freeze"));

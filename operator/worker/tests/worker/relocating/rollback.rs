@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::applications::{Prober, Writer, can_write};
-use super::{DATABASE, Move};
+use super::{DATABASE, Move, privileges, sql};
 use crate::support::{refused, report};
 
 /// In which the source must be given back.
@@ -18,20 +18,20 @@ fn after_finishing_the_source_is_given_back_as_it_was_and_the_target_follows_aga
         "GRANT CONNECT ON DATABASE {DATABASE} TO app WITH GRANT OPTION; REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC; \
          SET ROLE app; GRANT CONNECT ON DATABASE {DATABASE} TO reader; RESET ROLE"
     );
-    place.sql(&place.source, &grants);
-    let before = place.privileges(&place.source);
+    sql(&place.source, &grants);
+    let before = privileges(&place.source);
     let (writer, prober) = (Writer::start(&place), Prober::start(&place));
     place.copied();
     let frozen = Instant::now();
     report(&mut place.verb("freeze"));
     assert_eq!(report(&mut place.verb("finish"))["equal"], true);
     assert!(!can_write(place.source.port) && !can_write(place.target.port), "both are closed");
-    assert_ne!(place.privileges(&place.source), before);
+    assert_ne!(privileges(&place.source), before);
     let thawed = report(&mut place.verb("thaw"));
     let back = Instant::now();
     assert!(frozen.elapsed() < BACK, "{:?}", frozen.elapsed());
     assert_eq!((&thawed["state"], &thawed["loses"]), (&json!("following"), &json!(null)), "{thawed:#}");
-    assert_eq!(place.privileges(&place.source), before);
+    assert_eq!(privileges(&place.source), before);
     assert!(can_write(place.source.port) && !can_write(place.target.port));
     assert_eq!(report(&mut place.verb("thaw"))["state"], "following", "it may be said again");
     let count = writer.acknowledged();
@@ -60,7 +60,7 @@ fn after_opening_the_way_back_says_what_it_loses_and_a_new_copy_must_be_told_to_
     }
     let (reason, message) = refused(&mut place.verb("thaw"));
     assert_eq!(reason, "TargetOpen", "{message}");
-    place.sql(&place.target, "INSERT INTO log (n) VALUES (4711)");
+    sql(&place.target, "INSERT INTO log (n) VALUES (4711)");
     let begun = Instant::now();
     assert_eq!(report(&mut place.verb("close"))["strength"], "Proven");
     assert!(!can_write(place.source.port) && !can_write(place.target.port));
@@ -71,9 +71,9 @@ fn after_opening_the_way_back_says_what_it_loses_and_a_new_copy_must_be_told_to_
     assert!(can_write(place.source.port) && !can_write(place.target.port));
     let (reason, message) = refused(&mut place.verb("copy"));
     assert_eq!(reason, "TargetWritten", "{message}");
-    assert_eq!(place.sql(&place.target, "SELECT count(*) FROM log"), "1");
+    assert_eq!(sql(&place.target, "SELECT count(*) FROM log"), "1");
     assert_eq!(report(place.verb("copy").arg("--discard-writes"))["restarted"], true);
-    assert_eq!(place.sql(&place.target, "SELECT count(*) FROM log"), "0");
+    assert_eq!(sql(&place.target, "SELECT count(*) FROM log"), "0");
     let again = Instant::now();
     for verb in ["freeze", "finish", "open"] {
         report(&mut place.verb(verb));
@@ -114,7 +114,7 @@ fn without_proof_that_the_target_is_closed_the_source_is_not_opened() {
 #[test]
 fn what_is_taken_away_leaves_the_source_untouched_and_the_target_empty() {
     let place = Move::new();
-    let before = place.privileges(&place.source);
+    let before = privileges(&place.source);
     place.copied();
     let (reason, _) = {
         report(&mut place.verb("freeze"));
@@ -124,7 +124,7 @@ fn what_is_taken_away_leaves_the_source_untouched_and_the_target_empty() {
     report(&mut place.verb("thaw"));
     let dropped = report(place.verb("drop").arg("--data"));
     assert_eq!(place.traces(), [""; 0], "{dropped:#}");
-    assert_eq!(place.privileges(&place.source), before);
+    assert_eq!(privileges(&place.source), before);
     assert_eq!(place.target.digests(DATABASE).unwrap(), [""; 0]);
     assert_eq!(
         place.target.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname IN ('app', 'reader')").unwrap(),
