@@ -87,6 +87,18 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// That of a migration that begins: the source is in use.
+    fn begun(ticket: &Ticket) -> Self {
+        Self { migration: ticket.migration.clone(), epoch: ticket.epoch, state: State::Following }
+    }
+
+    /// Says that the target was taken from applications; where they never had it, nothing changes.
+    fn taken(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Frozen;
+        }
+    }
+
     /// Refuses another migration and a lower epoch.
     pub fn admit(&self, side: &str, ticket: &Ticket) -> Result<()> {
         if self.migration != ticket.migration {
@@ -143,4 +155,10 @@ pub struct Finding {
     pub evidence: String,
     /// What to do.
     pub remedy: String,
+}
+
+/// The first finding that blocks, as the error that says so.
+fn blocking(findings: &[Finding]) -> Option<WorkerError> {
+    let first = findings.iter().find(|finding| finding.severity == Severity::Blocking)?.clone();
+    Some(WorkerError::moving("FindingsBlock", first.subject, first.evidence, first.remedy))
 }

@@ -1,6 +1,6 @@
 //! What the contents of a database mean for its move.
 
-use super::inventory::{Counted, Inventory};
+use super::inventory::{Counted, Inventory, Rights};
 use super::record::Mode;
 use super::sql::name;
 use crate::mover::{Finding, Severity};
@@ -71,27 +71,8 @@ fn of_applications(found: &Inventory) -> Vec<Finding> {
 fn of_rights(found: &Inventory, mode: Mode) -> Vec<Finding> {
     let rights = &found.rights;
     let replication = mode == Mode::Dump || rights.replication;
-    let missing: Vec<&str> = [
-        (replication, "REPLICATION"),
-        (rights.create_role, "CREATEROLE"),
-        (rights.sees_all, "pg_read_all_stats"),
-        (rights.signals, "pg_signal_backend"),
-        (rights.owns_database, "the role that owns the database"),
-    ]
-    .into_iter()
-    .filter_map(|(has, what)| (!has).then_some(what))
-    .collect();
-    let mut all = Vec::new();
-    if !missing.is_empty() {
-        let evidence = format!("{} lacks {}", rights.user, missing.join(", "));
-        all.push(one(
-            "RightsMissing",
-            Blocking,
-            &rights.user,
-            evidence,
-            "grant them, or log in as a superuser of the source",
-        ));
-    }
+    let mut all: Vec<Finding> =
+        lacking("RightsMissing", rights, (replication, "REPLICATION"), "source").into_iter().collect();
     if !rights.superuser {
         let evidence = format!("{} is no superuser and cannot read pg_authid", rights.user);
         all.push(one(
@@ -103,6 +84,23 @@ fn of_rights(found: &Inventory, mode: Mode) -> Vec<Finding> {
         ));
     }
     all
+}
+
+/// What the mover's user must be able to do on either side; `stream` is what only that side's end of the stream needs.
+fn lacking(code: &'static str, rights: &Rights, stream: (bool, &'static str), side: &str) -> Option<Finding> {
+    let missing: Vec<&str> = [
+        stream,
+        (rights.create_role, "CREATEROLE"),
+        (rights.sees_all, "pg_read_all_stats"),
+        (rights.signals, "pg_signal_backend"),
+        (rights.owns_database, "the role that owns the database"),
+    ]
+    .into_iter()
+    .filter_map(|(has, what)| (!has).then_some(what))
+    .collect();
+    let evidence = format!("{} lacks {}", rights.user, missing.join(", "));
+    let remedy = format!("grant them, or log in as a superuser of the {side}");
+    (!missing.is_empty()).then(|| one(code, Blocking, &rights.user, evidence, &remedy))
 }
 
 fn of_contents(found: &Inventory, mode: Mode) -> Vec<Finding> {
@@ -258,25 +256,8 @@ pub(super) fn of_target(source: &Inventory, target: &Inventory, offered: &[Strin
         all.push(one("ExtensionMissing", Blocking, &extension.name, evidence, "install it at the target's server"));
     }
     let rights = &target.rights;
-    let missing: Vec<&str> = [
-        (mode == Mode::Dump || rights.subscribes, "the right to make subscriptions (superuser before PostgreSQL 16)"),
-        (rights.create_role, "CREATEROLE"),
-        (rights.sees_all, "pg_read_all_stats"),
-        (rights.signals, "pg_signal_backend"),
-        (rights.owns_database, "the role that owns the database"),
-    ]
-    .into_iter()
-    .filter_map(|(has, what)| (!has).then_some(what))
-    .collect();
-    if !missing.is_empty() {
-        let evidence = format!("{} lacks {}", rights.user, missing.join(", "));
-        all.push(one(
-            "TargetRightsMissing",
-            Blocking,
-            &rights.user,
-            evidence,
-            "grant them, or log in as a superuser of the target",
-        ));
-    }
+    let subscribes = mode == Mode::Dump || rights.subscribes;
+    let stream = (subscribes, "the right to make subscriptions (superuser before PostgreSQL 16)");
+    all.extend(lacking("TargetRightsMissing", rights, stream, "target"));
     sorted(all)
 }

@@ -14,7 +14,7 @@ use crate::control::Control;
 use crate::database::Server;
 use crate::database::login::Login;
 use crate::error::{Result, WorkerError};
-use crate::mover::{Finding, Mark, Severity, State};
+use crate::mover::{Finding, Mark, Severity, State, blocking};
 
 /// How the rows come over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -114,7 +114,7 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
             "create it, or name one that exists",
         ));
     }
-    let mark = Mark { migration: sides.ticket.migration.clone(), epoch: sides.ticket.epoch, state: State::Following };
+    let mark = Mark::begun(&sides.ticket);
     let applications: Vec<String> = inventory.applications.iter().map(|application| application.role.clone()).collect();
     found.extend(cannot_be_kept_out(
         &target,
@@ -222,11 +222,6 @@ fn way_is_known(way: &Way, args: &PrepareArgs) -> Option<Finding> {
         evidence: "the target's server reaches the source encrypted, without knowing whose server answers".to_owned(),
         remedy: "put the authority of the source's certificate into a file at the target's server and give --replication-ca-path".to_owned(),
     })
-}
-
-fn blocking(findings: &[Finding]) -> Option<WorkerError> {
-    let first = findings.iter().find(|finding| finding.severity == Severity::Blocking)?.clone();
-    Some(WorkerError::moving("FindingsBlock", first.subject, first.evidence, first.remedy))
 }
 
 fn still_following(pair: &Pair) -> Result<()> {

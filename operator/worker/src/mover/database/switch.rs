@@ -110,17 +110,10 @@ pub(super) fn close(sides: &Sides, runtime: &Handle, control: &Control) -> Resul
     let target = &pair.target.server;
     let ours = gate::ours(target, &[])?;
     let logins = gate::with_login(target, &pair.target.record()?.applications)?;
-    let record = pair.target.change(&gate::shut(target, &gate::given(target)?, &logins, &ours), |record| {
-        if record.mark.state == State::Open {
-            record.mark.state = State::Frozen;
-        }
-    })?;
+    let record =
+        pair.target.change(&gate::shut(target, &gate::given(target)?, &logins, &ours), |record| record.mark.taken())?;
     let evidence = gate::clear(target, &ours, true, ENDING, control)?;
-    pair.source.change("", |record| {
-        if record.mark.state == State::Open {
-            record.mark.state = State::Frozen;
-        }
-    })?;
+    pair.source.change("", |record| record.mark.taken())?;
     Ok(Closed { mark: record.mark, at: Timestamp::now().to_string(), strength: Strength::Proven, evidence })
 }
 

@@ -17,7 +17,7 @@ use super::{findings, gate};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::path_text;
-use crate::mover::{Finding, Mark, Severity, State};
+use crate::mover::{Finding, Mark, Severity, blocking};
 use crate::source::files::{directory_flags, make_directory};
 
 /// What is accepted, besides the sides.
@@ -68,11 +68,7 @@ pub(super) fn prepare(args: &PrepareArgs, control: &Control) -> Result<(Prepared
     let stat = rustix::fs::fstat(&roots.target).map_err(|e| unusable(&sides.target, e.to_string()))?;
     let mut place = Place::hold(sides, roots, state, control, |found| {
         Ok(found.unwrap_or_else(|| Record {
-            mark: Mark {
-                migration: sides.ticket.migration.clone(),
-                epoch: sides.ticket.epoch,
-                state: State::Following,
-            },
+            mark: Mark::begun(&sides.ticket),
             source: path_text(&sides.source),
             prepared: false,
             carries: super::carry::Carries::default(),
@@ -100,7 +96,7 @@ pub(super) fn prepare(args: &PrepareArgs, control: &Control) -> Result<(Prepared
         }
     }
     found.sort_by_key(|finding| finding.severity as u8);
-    let blocked = found.iter().find(|finding| finding.severity == Severity::Blocking).cloned();
+    let blocked = blocking(&found);
     let record = place.update(|record| {
         record.prepared = blocked.is_none();
         record.carries = carries;
@@ -115,10 +111,7 @@ pub(super) fn prepare(args: &PrepareArgs, control: &Control) -> Result<(Prepared
         made,
         source_record: place.source_record(),
     };
-    let outcome = blocked.map_or(Ok(()), |finding| {
-        Err(WorkerError::moving("FindingsBlock", finding.subject, finding.evidence, finding.remedy))
-    });
-    Ok((report, outcome))
+    Ok((report, blocked.map_or(Ok(()), Err)))
 }
 
 /// Refuses a side that lies in the other.
@@ -218,7 +211,7 @@ fn room(place: &Place, inventory: &Inventory) -> Result<Vec<Finding>> {
     // A file that is replaced stands there twice for a moment.
     let needed = inventory.bytes.min(inventory.allocated).saturating_sub(bytes) + inventory.biggest.bytes;
     let free = room.f_bavail.saturating_mul(room.f_frsize);
-    let blocking = |evidence: String, remedy: &str| Finding {
+    let short = |evidence: String, remedy: &str| Finding {
         code: "NoRoom",
         severity: Severity::Blocking,
         subject: target.clone(),
@@ -227,13 +220,13 @@ fn room(place: &Place, inventory: &Inventory) -> Result<Vec<Finding>> {
     };
     let mut found = Vec::new();
     if needed > free {
-        found.push(blocking(format!("{needed} bytes are needed, {free} are free"), "give the target more room"));
+        found.push(short(format!("{needed} bytes are needed, {free} are free"), "give the target more room"));
     }
     // File systems that make inodes as they go say that they have none.
     let names = inventory.items().saturating_sub(items);
     if room.f_files > 0 && names > room.f_favail {
         let evidence = format!("{names} inodes are needed, {} are free", room.f_favail);
-        found.push(blocking(evidence, "use a target with more inodes"));
+        found.push(short(evidence, "use a target with more inodes"));
     }
     Ok(found)
 }

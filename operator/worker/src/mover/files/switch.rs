@@ -93,11 +93,7 @@ pub(super) fn close(sides: &Sides, control: &Control) -> Result<ClosedReport> {
     let mut place = Place::open(sides, control)?;
     gate::shut(&place)?;
     let closed = gate::prove_shut(&place)?;
-    let record = place.update(|record| {
-        if record.mark.state == State::Open {
-            record.mark.state = State::Frozen;
-        }
-    })?;
+    let record = place.update(|record| record.mark.taken())?;
     Ok(ClosedReport { mark: record.mark, at: Timestamp::now().to_string(), closed })
 }
 
