@@ -213,7 +213,11 @@ pub fn backed_up(facts: &Facts<'_>) -> Gate {
                 duration::print(most)
             ),
         ),
-        None => shut(Reason::BackupTooOld, Party::Department, "spec.recoveryPlan has no verified backup: ask for one"),
+        None => shut(
+            Reason::BackupTooOld,
+            Party::Department,
+            "spec.recoveryPlan is no plan of this system, or has no verified backup: name its plan and ask for a backup",
+        ),
     }
 }
 
