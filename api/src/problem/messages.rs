@@ -335,6 +335,13 @@ impl Problem {
         )
     }
 
+    /// The system runs on the cloud: there is something to lose.
+    pub(crate) fn runs_on_cloud(name: &str, stage: &str) -> Self {
+        let zh = format!("系统迁移 {name} 已到 {stage}，系统在云上运行，不能放弃迁移；如需回退，请签署 rollback。");
+        let en = format!("The system of migration {name} runs on the cloud ({stage}): to go back, sign with rollback.");
+        Self::new(Code::RunEnded, Text::new(zh, en))
+    }
+
     /// The signature would do nothing.
     pub(crate) fn signature_not_counted(name: &str) -> Self {
         Self::new(

@@ -6,6 +6,7 @@
 mod backups;
 mod observe;
 mod place;
+mod shared;
 mod task;
 
 use std::sync::Arc;

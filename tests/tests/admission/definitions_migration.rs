@@ -212,6 +212,10 @@ fn life() -> Vec<Case> {
     let stays = "spec.system, spec.room and spec.strategy cannot change";
     let record = "a signature cannot be changed or taken away";
     let ended = "a migration that ended stays as it ended";
+    let agreed = "stay as they were signed for";
+    let counted = json!({
+        "purpose": "Cutover", "party": "Department", "by": "head", "digest": digest('a'), "at": "2026-01-01T00:00:00Z"
+    });
     vec![
         yes(WHO, "asks for a migration", create(migration("admission-open"))).for_real(),
         yes(WHO, "asks for another one", create(migration("admission-over"))).for_real(),
@@ -235,6 +239,22 @@ fn life() -> Vec<Case> {
         yes(WHO, "signs again", spec(json!({ "signatures": [signature('a'), signature('b')] }))),
         no(WHO, "changes a signature", spec(json!({ "signatures": [signature('b')] })), record),
         no(WHO, "takes a signature back", spec(json!({ "signatures": [] })), record),
+        yes(WHO, "is rehearsed", status(&open, json!({ "stage": "Rehearsed" }))).for_real(),
+        yes(WHO, "asks for a longer trial before anybody approved", spec(json!({ "trial": { "length": "60d" } }))),
+        yes(WHO, "is approved", status(&open, json!({ "signatures": [counted] }))).for_real(),
+        no(WHO, "shortens the trial after that", spec(json!({ "trial": { "length": "0s" } })), agreed),
+        no(WHO, "needs fewer approvals", spec(json!({ "cutover": { "downtimeBudget": "9h" } })), agreed),
+        no(WHO, "has others sign", spec(json!({ "signers": { "authority": ["friend"] } })), agreed),
+        yes(WHO, "is rolled back", status(&open, json!({ "stage": "RolledBack" }))).for_real(),
+        yes(WHO, "allows a longer downtime next time", spec(json!({ "cutover": { "downtimeBudget": "1h" } }))),
+        yes(WHO, "runs on the cloud", status(&open, json!({ "stage": "ParallelRun" }))).for_real(),
+        no(WHO, "shortens the trial while it runs", spec(json!({ "trial": { "length": "0s" } })), agreed),
+        no(
+            WHO,
+            "gives it up while it runs on the cloud",
+            spec(json!({ "cancel": true })),
+            "the system runs on the cloud",
+        ),
         yes(WHO, "closes the source for good", spec(json!({ "closeSource": true }))).for_real(),
         no(WHO, "opens it again", spec(json!({ "closeSource": false })), "spec.closeSource cannot be taken back"),
         yes(WHO, "gives it up", merge(&over, json!({ "spec": { "cancel": true } }))).for_real(),

@@ -151,7 +151,8 @@ pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
         },
         M::SourceFrozen => passed(facts, gate::kept(facts), Event::Kept),
         M::Retained => match gate::erased(facts) {
-            Ok(()) => worked(facts, |_| Ok(()), Event::Erased),
+            // What the mover made is taken away while there still is a source to take it from.
+            Ok(()) => worked(facts, gate::erasure_recorded, Event::Erased),
             Err(shut) => Ok(Next::stay(facts, Act::Wait, Some(shut))),
         },
         M::RolledBack => {

@@ -237,6 +237,31 @@ fn a_declared_freeze_counts_when_somebody_signed_for_it() {
     assert_eq!(blocked(&scene.next()), Some(("NotProvenClosed", P::Provider)));
 }
 
+/// That nothing writes to the source says nothing of the target: once applications had it, who signs for the way back answers for that.
+#[test]
+fn a_target_that_is_declared_closed_counts_by_the_signature_for_the_way_back() {
+    let mut scene = Scene::good(Place::back(S::CloseTarget));
+    scene.works[0].sighting = Sighting::Done(json!({ "strength": "Declared", "evidence": "x" }));
+    scene.signed.declared = Ok(());
+    assert_eq!(blocked(&scene.next()), Some(("AwaitingSignature", P::Department)));
+    scene.signed.rollback = Ok(());
+    assert_eq!(scene.next().event, Some(E::TargetClosed));
+    scene.moments.admitted = None;
+    scene.signed.rollback = missing();
+    assert_eq!(scene.next().event, Some(E::TargetClosed), "applications never had it");
+}
+
+/// What copying needed at the source is taken away before people are asked to erase it.
+#[test]
+fn nothing_is_left_at_the_source_before_it_is_erased() {
+    let mut scene = Scene::good(Place::at(M::Retained));
+    scene.erasure_recorded = false;
+    scene.works[1].sighting = Sighting::Absent;
+    assert_eq!(run(&scene.next()), Some(("books".to_owned(), V::Drop, scene.epoch, Order::Start)));
+    scene.works[1].sighting = Sighting::Done(proven());
+    assert_eq!(blocked(&scene.next()), Some(("RecordMissing", P::Department)));
+}
+
 #[test]
 fn after_traffic_is_admitted_only_a_signature_leads_back() {
     for place in [Place::cutover(S::Open), Place::cutover(S::Switch), Place::at(M::ParallelRun), Place::at(M::Accepted)]

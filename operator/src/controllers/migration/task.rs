@@ -13,7 +13,7 @@ use zhengyun_domain::recovery::duration;
 
 use super::observe::Seen;
 use super::place::{self, Side};
-use super::{Context, word};
+use super::{Context, shared, word};
 use crate::controllers::recovery::database::{self, Declared};
 use crate::controllers::recovery::{Recovery, WORKER};
 use crate::executor::Task;
@@ -71,6 +71,9 @@ fn planned(context: &Context, migration: &SystemMigration, seen: &Seen, order: O
     task.text(kind).text(word(order.verb));
     ticket(migration, order.epoch, &mut task);
     let source = place::source(context, migration, workload)?;
+    if let Some(shut) = shared::held(context, migration, workload, (&source, order.verb)) {
+        return Err(shut);
+    }
     // Before there is a place to land on, the source is read alone.
     let lands = !matches!(order.verb, MigrationVerb::Close | MigrationVerb::Thaw | MigrationVerb::Drop);
     let target = match order.verb {
@@ -124,7 +127,7 @@ fn of_files(migration: &SystemMigration, seen: &Seen, verb: MigrationVerb, task:
             }
         },
         V::Thaw => {
-            let person = signer(seen, SignedPurpose::DeclaredFreeze).or_else(|| signer(seen, SignedPurpose::Rollback));
+            let person = signer(seen, SignedPurpose::Rollback).or_else(|| signer(seen, SignedPurpose::DeclaredFreeze));
             if let Some(person) = person {
                 task.option("--declared-by", person);
             }

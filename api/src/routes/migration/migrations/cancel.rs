@@ -17,7 +17,8 @@ use crate::state::AppState;
 /// Give a migration up.
 ///
 /// The way back is gone first: the source is open as it was. What was copied stays unless its `copiedData` is `Delete`. It cannot
-/// be taken back, and what is past its point of no return cannot be given up. Repeating the call changes nothing.
+/// be taken back, and a system that runs on the cloud already is not given up: its way back is signed with `rollback`. Repeating
+/// the call changes nothing.
 #[utoipa::path(post, path = "/departments/{department}/migrations/{name}/cancellation", tag = "migration", operation_id = "cancelMigration",
     params(
         ("department" = String, Path, description = "Name of the department."),
@@ -42,6 +43,9 @@ pub(crate) async fn cancel(
         return Ok(answer(&current));
     }
     let stands = stage(&current);
+    if stands.is_cut_over() && !stands.is_past_return() {
+        return Err(Problem::runs_on_cloud(&at.name, stands.as_str()));
+    }
     if stands.is_terminal() || stands.is_past_return() {
         return Err(Problem::migration_ended(&at.name, stands.as_str()));
     }
