@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use zhengyun_crds::migration::{MachineRoom, MigrationWave, SystemMigration};
 use zhengyun_crds::recovery::{BackupStore, RecoveryDrill, RecoveryPlan, SystemBackup, SystemRestore};
 use zhengyun_crds::{
     Approval, ApprovalPolicy, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger, ResourceGrant,
@@ -52,7 +53,7 @@ cached! {
     Department = "departments", DepartmentQuota = "departmentquotas", Site = "sites", CatalogItem = "catalogitems",
     InformationSystem = "informationsystems", ApprovalPolicy = "approvalpolicies", Ledger = "ledgers", RoleBinding = "rolebindings",
     BackupStore = "backupstores", RecoveryPlan = "recoveryplans", SystemBackup = "systembackups", SystemRestore = "systemrestores",
-    RecoveryDrill = "recoverydrills",
+    RecoveryDrill = "recoverydrills", SystemMigration = "systemmigrations", MigrationWave = "migrationwaves", MachineRoom = "machinerooms",
 }
 
 impl Cached for ResourceRequest {
@@ -240,6 +241,12 @@ impl Written for RecoveryDrill {
     }
 }
 
+impl Written for SystemMigration {
+    fn shown(&self, caches: &Caches) -> impl Future<Output = ()> + Send {
+        caches.migrations.catch_up(&self.metadata)
+    }
+}
+
 impl Written for Approval {
     /// No answer is made of approvals: what came of one stands in its request, where the operator writes it.
     fn shown(&self, _: &Caches) -> impl Future<Output = ()> + Send {
@@ -330,6 +337,12 @@ caches! {
     restores: SystemRestore, told;
     /// Copies that are tried.
     drills: RecoveryDrill, told;
+    /// Systems on their way onto the cloud.
+    migrations: SystemMigration, told;
+    /// Migrations that go together.
+    waves: MigrationWave, told;
+    /// What is to be emptied and closed.
+    rooms: MachineRoom, told;
     /// Where a caller may have a role.
     bindings: RoleBinding;
 }

@@ -29,7 +29,7 @@ const DESCRIPTION: &str = "Departments ask for cloud resources, approvers decide
     Corrections and decisions need `If-Match` with the ETag of what was read: an approver approves the order they saw.\n\n\
     Lists: `limit` up to 500; give `nextPageToken` back as `pageToken` to read on.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("document", "The description of this interface."),
     ("me", "Who the caller is and what the caller may do."),
     ("departments", "The tenancy tree (部门)."),
@@ -40,6 +40,7 @@ const TAGS: [(&str, &str); 11] = [
     ("requests", "Change orders, from draft to result (资源申请单)."),
     ("grants", "What departments hold (资源授予)."),
     ("recovery", "Backups of information systems, and bringing them back (灾备)."),
+    ("migration", "Systems on their way from the departments' machine rooms onto the cloud (系统迁移)."),
     ("events", "What changes in the lists, as it happens (变更通知)."),
 ];
 

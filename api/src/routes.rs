@@ -5,6 +5,7 @@ mod departments;
 mod events;
 mod grants;
 mod me;
+mod migration;
 mod quotas;
 mod recovery;
 mod requests;
@@ -31,5 +32,6 @@ pub(crate) fn all() -> OpenApiRouter<AppState> {
         .merge(requests::routes())
         .merge(grants::routes())
         .merge(recovery::routes())
+        .merge(migration::routes())
         .merge(events::routes())
 }

@@ -19,26 +19,28 @@ const DEFAULT_MAX_PROPERTIES: u64 = 64;
 /// # Errors
 /// When a schema is not what the API server would take, which is a defect of this crate.
 pub fn all() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [
-        crate::Department::crd(),
-        crate::DepartmentQuota::crd(),
-        crate::Site::crd(),
-        crate::CatalogItem::crd(),
-        crate::InformationSystem::crd(),
-        crate::ResourceRequest::crd(),
-        crate::Approval::crd(),
-        crate::ApprovalPolicy::crd(),
-        crate::ResourceGrant::crd(),
-        crate::Ledger::crd(),
-        crate::BackupStore::crd(),
-        crate::RecoveryPlan::crd(),
-        crate::SystemBackup::crd(),
-        crate::SystemRestore::crd(),
-        crate::RecoveryDrill::crd(),
-    ]
-    .into_iter()
-    .map(finished)
-    .collect()
+    // Called one by one: all of them at once are a lot for a stack.
+    let all: [fn() -> CustomResourceDefinition; 18] = [
+        crate::Department::crd,
+        crate::DepartmentQuota::crd,
+        crate::Site::crd,
+        crate::CatalogItem::crd,
+        crate::InformationSystem::crd,
+        crate::ResourceRequest::crd,
+        crate::Approval::crd,
+        crate::ApprovalPolicy::crd,
+        crate::ResourceGrant::crd,
+        crate::Ledger::crd,
+        crate::BackupStore::crd,
+        crate::RecoveryPlan::crd,
+        crate::SystemBackup::crd,
+        crate::SystemRestore::crd,
+        crate::RecoveryDrill::crd,
+        crate::MachineRoom::crd,
+        crate::MigrationWave::crd,
+        crate::SystemMigration::crd,
+    ];
+    all.into_iter().map(|definition| finished(definition())).collect()
 }
 
 /// Bounds every string, list and map of a definition that the types left open.

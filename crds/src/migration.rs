@@ -22,8 +22,8 @@ pub use status::{
     ProgressSample, RollbackLoss, SystemMigrationStatus, WorkloadStatus,
 };
 pub use system::{
-    Cutover, Dependency, MigrationSource, MigrationTarget, RoomDatabase, RoomFiles, SystemMigration,
-    SystemMigrationSpec, Trial, Workload,
+    CopiedData, Cutover, Dependency, MigrationSource, MigrationTarget, Probe, RoomDatabase, RoomFiles, SiteDatabase,
+    SystemMigration, SystemMigrationSpec, Trial, Workload,
 };
 pub use wave::{
     AfterWave, ChangeWindow, FreezeDays, MigrationWave, MigrationWaveSpec, MigrationWaveStatus, WaveMark, WaveMember,

@@ -34,7 +34,7 @@ fn walk(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
 }
 
 #[test]
-fn there_are_the_fifteen_kinds() {
+fn there_are_the_eighteen_kinds() {
     let mut kinds: Vec<String> = definitions().into_iter().map(|(kind, ..)| kind).collect();
     kinds.sort();
     assert_eq!(
@@ -48,12 +48,15 @@ fn there_are_the_fifteen_kinds() {
             "DepartmentQuota",
             "InformationSystem",
             "Ledger",
+            "MachineRoom",
+            "MigrationWave",
             "RecoveryDrill",
             "RecoveryPlan",
             "ResourceGrant",
             "ResourceRequest",
             "Site",
             "SystemBackup",
+            "SystemMigration",
             "SystemRestore"
         ]
     );
@@ -62,7 +65,12 @@ fn there_are_the_fifteen_kinds() {
 #[test]
 fn every_kind_has_short_name_category_status_and_columns() {
     for (kind, crd, _) in definitions() {
-        assert_eq!(crd.spec.names.short_names.as_ref().map(Vec::len), Some(1), "{kind}: one short name");
+        let short = crd.spec.names.short_names.clone().unwrap_or_default();
+        let of_many = |name: &String| short.first().is_some_and(|first| *name == format!("{first}s"));
+        assert!(
+            short.len() == 1 || short.iter().skip(1).all(of_many) && short.len() == 2,
+            "{kind}: one short name, and its plural"
+        );
         assert_eq!(crd.spec.names.categories.as_deref(), Some(&["zhengyun".to_owned()][..]), "{kind}: category");
         assert_eq!(crd.spec.versions.len(), 1, "{kind}: one version");
         let version = &crd.spec.versions[0];

@@ -8,15 +8,18 @@ pub mod drill;
 pub mod enforcement;
 pub mod grant;
 pub mod ledger;
+pub mod migration;
 pub mod plan;
 pub mod policy;
 pub mod quota;
 pub mod recovery;
 pub mod request;
 pub mod restore;
+pub mod room;
 pub mod site;
 pub mod store;
 pub mod system;
+pub mod wave;
 
 use std::sync::Arc;
 
@@ -24,7 +27,8 @@ use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, Val
 use kube::Api;
 use zhengyun_crds::{
     Approval, ApprovalPolicy, BackupStore, CatalogItem, Department, DepartmentQuota, InformationSystem, Ledger,
-    RecoveryDrill, RecoveryPlan, ResourceGrant, ResourceRequest, Site, SystemBackup, SystemRestore, marks,
+    MachineRoom, MigrationWave, RecoveryDrill, RecoveryPlan, ResourceGrant, ResourceRequest, Site, SystemBackup,
+    SystemMigration, SystemRestore, marks,
 };
 
 use crate::ledger::LedgerService;
@@ -68,6 +72,12 @@ pub struct Watches {
     pub restores: Watched<SystemRestore>,
     /// Drills.
     pub drills: Watched<RecoveryDrill>,
+    /// Machine rooms.
+    pub rooms: Watched<MachineRoom>,
+    /// Waves.
+    pub waves: Watched<MigrationWave>,
+    /// Migrations.
+    pub migrations: Watched<SystemMigration>,
     /// The API server's admission policies.
     pub admission: Watched<ValidatingAdmissionPolicy>,
     /// Their bindings.

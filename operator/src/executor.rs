@@ -34,6 +34,16 @@ impl RunId {
         Ok(Self(name))
     }
 
+    /// Of a name that belongs to an object; none if it is another's.
+    pub fn read(uid: &str, name: &str) -> Option<Self> {
+        Self::new(uid, name.strip_prefix(uid)?.strip_prefix('-')?).ok()
+    }
+
+    /// What is done.
+    pub fn what(&self, uid: &str) -> &str {
+        self.0.strip_prefix(uid).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default()
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -156,6 +166,12 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// # Errors
     /// When nothing can be told about it, which says nothing about the run.
     fn observe(&self, run: &RunId) -> Result<Sighting, ExecutorError>;
+
+    /// Every run of an object that stands here, whether it lives or not.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn of(&self, uid: &str) -> Result<Vec<RunId>, ExecutorError>;
 
     /// Asks a run to stop at its next step.
     ///

@@ -21,6 +21,8 @@ mod complete;
 mod definitions_books;
 #[path = "admission/definitions_catalog.rs"]
 mod definitions_catalog;
+#[path = "admission/definitions_migration.rs"]
+mod definitions_migration;
 #[path = "admission/definitions_orders.rs"]
 mod definitions_orders;
 #[path = "admission/definitions_recovery.rs"]
@@ -98,7 +100,11 @@ fn hub(ground: &Ground) -> Vec<(&'static str, Vec<Case>)> {
         ("definition of backups", definitions_recovery::backups()),
         ("definition of restores", definitions_recovery::restores()),
         ("definition of drills", definitions_recovery::drills()),
+        ("definition of machine rooms", definitions_migration::rooms()),
+        ("definition of waves", definitions_migration::waves()),
+        ("definition of migrations", definitions_migration::migrations()),
         ("policy on recovery", definitions_recovery::authors()),
+        ("policy on migration", definitions_migration::authors()),
         ("policy on approvals", hub_approvals::approvals(ground)),
         ("policy on requests, authors", hub_requests::authors()),
         ("policy on requests, steps", hub_requests::steps()),

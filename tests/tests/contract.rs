@@ -24,6 +24,8 @@ mod dry_run;
 mod faults;
 #[path = "contract/lists.rs"]
 mod lists;
+#[path = "contract/migration.rs"]
+mod migration;
 #[path = "contract/own_writes.rs"]
 mod own_writes;
 #[path = "contract/plans.rs"]

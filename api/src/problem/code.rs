@@ -100,6 +100,9 @@ codes! {
     /// A backup, restore or drill that ended.
     RunEnded = "run-ended", CONFLICT, "任务已结束" / "Run ended",
         "如仍有需要，请新建一次。" / "Ask for another one if it is still needed.";
+    /// A signature under a migration that would do nothing.
+    SignatureNotCounted = "signature-not-counted", CONFLICT, "签署不生效" / "Signature would not count",
+        "请重新读取该迁移，由 signers 或 cutover.approvers 中的人员对当前 evidence 的摘要签署。" / "Read the migration again and have one of its signers or approvers sign the digest that its evidence shows now.";
     /// A recovery plan with runs under way.
     PlanInUse = "plan-in-use", CONFLICT, "灾备方案有任务在进行" / "Plan in use",
         "请等待任务结束或先取消任务；如只需停止新的任务，请将 paused 设为 true。" / "Wait for the runs or cancel them first; to start no more of them, set paused to true.";

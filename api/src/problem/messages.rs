@@ -31,6 +31,12 @@ pub(crate) enum Noun {
     Restore,
     /// 灾备演练
     Drill,
+    /// 系统迁移
+    Migration,
+    /// 迁移批次
+    Wave,
+    /// 机房
+    Room,
 }
 
 impl Noun {
@@ -49,6 +55,9 @@ impl Noun {
             Self::Backup => "系统备份",
             Self::Restore => "系统恢复",
             Self::Drill => "灾备演练",
+            Self::Migration => "系统迁移",
+            Self::Wave => "迁移批次",
+            Self::Room => "机房",
         }
     }
 
@@ -67,6 +76,9 @@ impl Noun {
             Self::Backup => "backup",
             Self::Restore => "restore",
             Self::Drill => "drill",
+            Self::Migration => "migration",
+            Self::Wave => "wave",
+            Self::Room => "machine room",
         }
     }
 }
@@ -308,6 +320,35 @@ impl Problem {
             Text::new(
                 format!("{} {name} 已结束，状态为 {phase}，不能再取消。", noun.zh()),
                 format!("The {} {name} ended as {phase} and cannot be cancelled any more.", noun.en()),
+            ),
+        )
+    }
+
+    /// The migration is past what is asked for.
+    pub(crate) fn migration_ended(name: &str, stage: &str) -> Self {
+        Self::new(
+            Code::RunEnded,
+            Text::new(
+                format!("系统迁移 {name} 已到 {stage}，不能再签署或取消。"),
+                format!("The migration {name} has come to {stage}: it cannot be signed or cancelled any more."),
+            ),
+        )
+    }
+
+    /// The system runs on the cloud: there is something to lose.
+    pub(crate) fn runs_on_cloud(name: &str, stage: &str) -> Self {
+        let zh = format!("系统迁移 {name} 已到 {stage}，系统在云上运行，不能放弃迁移；如需回退，请签署 rollback。");
+        let en = format!("The system of migration {name} runs on the cloud ({stage}): to go back, sign with rollback.");
+        Self::new(Code::RunEnded, Text::new(zh, en))
+    }
+
+    /// The signature would do nothing.
+    pub(crate) fn signature_not_counted(name: &str) -> Self {
+        Self::new(
+            Code::SignatureNotCounted,
+            Text::new(
+                format!("对系统迁移 {name} 的签署不会生效，未作记录。"),
+                format!("The signature would not count for the migration {name}; it was not recorded."),
             ),
         )
     }

@@ -11,6 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
 
+pub(super) use run::Failure;
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .merge(stores::routes())

@@ -8,6 +8,9 @@ use super::recovery::a_plan;
 use crate::openapi::document;
 use crate::testing::{Answered, Door, FakeHub, a_request, request};
 
+/// What is signed.
+const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
 fn is_problem(answer: &Answered, status: StatusCode, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
     assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -72,6 +75,8 @@ async fn every_route_hides_a_department_from_those_without_a_role_there() {
             Some("drills") => json!({"name": "n", "plan": "nightly", "site": "hohhot"}),
             Some("restores") => json!({"name": "n", "backup": "x", "mode": "Plan"}),
             Some("recovery-plans") => json!({"name": "n", "plan": a_plan()["spec"]}),
+            Some("cutover" | "rollback") => json!({"party": "Department", "digest": DIGEST}),
+            Some("approval") => json!({"purpose": "Acceptance", "party": "Department", "digest": DIGEST}),
             _ if path.contains("/recovery-plans/") => json!({"plan": a_plan()["spec"]}),
             _ => json!({"name": "n", "order": a_request("finance", "x").spec.order}),
         };

@@ -21,12 +21,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* Kinds of disaster recovery. */}}
 {{- define "zhengyun.recoveryKinds" -}}[backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]{{- end -}}
 
+{{/* Kinds of migration. */}}
+{{- define "zhengyun.migrationKinds" -}}[machinerooms, migrationwaves, systemmigrations]{{- end -}}
+
 {{/* Kinds that belong to no department. */}}
 {{- define "zhengyun.platformKinds" -}}[departments, departmentquotas, sites, catalogitems, approvalpolicies]{{- end -}}
 
 {{/* Every kind. */}}
 {{- define "zhengyun.allKinds" -}}
-[departments, departmentquotas, sites, catalogitems, approvalpolicies, ledgers, informationsystems, resourcerequests, approvals, resourcegrants, backupstores, recoveryplans, systembackups, systemrestores, recoverydrills]
+[departments, departmentquotas, sites, catalogitems, approvalpolicies, ledgers, informationsystems, resourcerequests, approvals, resourcegrants, backupstores, recoveryplans, systembackups, systemrestores, recoverydrills, machinerooms, migrationwaves, systemmigrations]
 {{- end -}}
 
 {{/* Rules to read every kind, and what happened to it. */}}
@@ -52,6 +55,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [zhengyun.io]
   resources: {{ include "zhengyun.recoveryKinds" . }}
   verbs: [get, list, watch]
+- apiGroups: [zhengyun.io]
+  resources: {{ include "zhengyun.migrationKinds" . }}
+  verbs: [get, list, watch]
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [get, list, watch]
@@ -65,6 +71,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [zhengyun.io]
   resources: [approvals]
   verbs: [create]
+{{- end -}}
+
+{{/* Rules to sign for a party: the verb on the virtual subresource, and the migration that carries the signature. Whoever has `patch` and
+     not `update` adds a signature or a record and changes nothing else (policy zhengyun-migration). */}}
+{{- define "zhengyun.sign" -}}
+- apiGroups: [zhengyun.io]
+  resources: [systemmigrations/{{ . }}]
+  verbs: [sign]
+- apiGroups: [zhengyun.io]
+  resources: [systemmigrations]
+  verbs: [patch]
 {{- end -}}
 
 {{- define "zhengyun.image" -}}

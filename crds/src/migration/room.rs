@@ -104,7 +104,7 @@ pub struct ClosureRecord {
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "zhengyun.io", version = "v1alpha1", kind = "MachineRoom", plural = "machinerooms", singular = "machineroom",
-    shortname = "room", category = "zhengyun", status = "MachineRoomStatus", derive = "PartialEq",
+    shortname = "room", shortname = "rooms", category = "zhengyun", status = "MachineRoomStatus", derive = "PartialEq",
     doc = "A machine room (部门机房) of a department: what it hosts, whether it is kept or given up, and how far its closure is.",
     selectable = ".spec.department", selectable = ".status.phase",
     printcolumn(name = "Department", type_ = "string", json_path = ".spec.department", description = "Department that owns it"),

@@ -8,7 +8,24 @@ use super::sign::{Signature, Signers};
 use super::stage::Strategy;
 use super::status::SystemMigrationStatus;
 use crate::duration::DurationText;
-use crate::recovery::{DatabaseSource, FileSource};
+use crate::recovery::FileSource;
+use crate::wire::wire_enum;
+
+wire_enum! {
+    /// What becomes of what was copied by a migration that is given up.
+    pub enum CopiedData {
+        /// It stays where it is.
+        Keep = "Keep",
+        /// It is deleted. Nothing is deleted of what applications work on.
+        Delete = "Delete",
+    }
+}
+
+impl CopiedData {
+    const fn keep() -> Self {
+        Self::Keep
+    }
+}
 
 /// A database that the room declares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +37,34 @@ pub struct RoomDatabase {
     /// Database.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$-]*$"))]
     pub database: String,
+    /// Roles that applications log in with, besides those that are found at the source: they lose it in the freeze.
+    #[serde(default)]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub application_roles: Vec<String>,
+    /// MiB of its log that the source may keep for the copy; at half of it the copy is given up and begins anew. The server's
+    /// `max_slot_wal_keep_size` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 16_777_216))]
+    pub wal_budget_mib: Option<i64>,
+}
+
+/// A database that is declared at a site and receives one: it must exist and be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteDatabase {
+    /// Site of the grant.
+    #[schemars(length(min = 1, max = 40))]
+    pub site: String,
+    /// Name under which the site declares it; an address is not accepted here.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub endpoint: String,
+    /// Database.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$-]*$"))]
+    pub database: String,
+    /// Role there that everything will belong to and that applications log in with; the roles and rights of the source are then left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub owner: Option<String>,
 }
 
 /// A folder below a file root that the room declares.
@@ -52,7 +97,7 @@ pub enum MigrationSource {
 #[serde(rename_all = "camelCase")]
 pub enum MigrationTarget {
     /// A database that is declared at a site.
-    Database(DatabaseSource),
+    Database(SiteDatabase),
     /// A folder below a file root that is declared at a site.
     Files(FileSource),
 }
@@ -86,6 +131,24 @@ pub struct Dependency {
     pub owner: Option<String>,
 }
 
+/// A file of which the system itself would be the first to miss it: looked at in the target before applications get it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Workload, a file tree.
+    #[schemars(length(min = 1, max = 30))]
+    pub workload: String,
+    /// Its path below the root of the workload.
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new(r"!self.startsWith('/') && !self.endsWith('/') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')")
+        .message("path must lie below the workload: relative, without . or .. elements, doubled or closing slashes"))]
+    pub path: String,
+    /// What it must hold; absent if any content will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub digest: Option<String>,
+}
+
 /// What a cutover keeps to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -108,6 +171,13 @@ pub struct Cutover {
     /// How old the last verified backup of the system may be.
     #[serde(default = "Cutover::day")]
     pub backup_age: DurationText,
+    /// How long nothing may be written to a source of which people declare that nothing writes.
+    #[serde(default = "Cutover::minute")]
+    pub quiet: DurationText,
+    /// What must be in the target before applications get it. One that is not takes the cutover back.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub probes: Vec<Probe>,
     /// What is done to go back, and by whom: for the people who approve.
     #[schemars(length(min = 1, max = 2048))]
     pub rollback_plan: String,
@@ -159,7 +229,7 @@ impl Default for Trial {
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "zhengyun.io", version = "v1alpha1", kind = "SystemMigration", plural = "systemmigrations", singular = "systemmigration",
-    shortname = "migration", category = "zhengyun", namespaced, status = "SystemMigrationStatus", derive = "PartialEq",
+    shortname = "migration", shortname = "migrations", category = "zhengyun", namespaced, status = "SystemMigrationStatus", derive = "PartialEq",
     doc = "A migration (系统迁移): one information system, from its room onto the cloud. The source is closed before the target is opened, and there is a way back until the source is closed for good.",
     selectable = ".spec.system", selectable = ".spec.room", selectable = ".status.wave", selectable = ".status.stage",
     printcolumn(name = "System", type_ = "string", json_path = ".spec.system", description = "Information system"),
@@ -194,6 +264,7 @@ impl Default for Trial {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.strategy == 'Retire' || (has(self.grant) && has(self.cutover))").message("a system that moves needs grant and cutover: name the grant that it lands on, its downtime budget and who approves"))]
 #[x_kube(validation = Rule::new("self.strategy == 'Retire' ? self.workloads.all(w, !has(w.target)) : self.workloads.all(w, has(w.target))").message("every workload of a system that moves has a target, and none of a system that is retired"))]
+#[x_kube(validation = Rule::new("!has(self.cutover) || self.cutover.probes.all(p, self.workloads.exists(w, w.name == p.workload && has(w.source.files)))").message("cutover.probes name workloads of this migration that are file trees"))]
 #[x_kube(validation = Rule::new("!has(self.cutover) || self.cutover.approvals <= size(self.cutover.approvers)").message("cutover.approvals is more than there are approvers: name more of them"))]
 pub struct SystemMigrationSpec {
     /// Information system of the same department.
@@ -244,7 +315,10 @@ pub struct SystemMigrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub erasure_record: Option<String>,
-    /// Set to give it up. The way back is gone first; copied data stays.
+    /// Set to give it up. The way back is gone first; `copiedData` says what becomes of what was copied.
     #[serde(default)]
     pub cancel: bool,
+    /// What becomes of what was copied once it is given up.
+    #[serde(default = "CopiedData::keep")]
+    pub copied_data: CopiedData,
 }

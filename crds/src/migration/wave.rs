@@ -82,7 +82,7 @@ pub struct FreezeDays {
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "zhengyun.io", version = "v1alpha1", kind = "MigrationWave", plural = "migrationwaves", singular = "migrationwave",
-    shortname = "wave", category = "zhengyun", status = "MigrationWaveStatus", derive = "PartialEq",
+    shortname = "wave", shortname = "waves", category = "zhengyun", status = "MigrationWaveStatus", derive = "PartialEq",
     doc = "A wave (迁移批次): migrations that go together, after which others, how many at once, and in which change windows.",
     selectable = ".spec.timeZone",
     printcolumn(name = "Done", type_ = "integer", json_path = ".status.done", description = "Migrations whose system runs on the cloud or is retired"),

@@ -162,6 +162,12 @@ impl Recovery {
         blocking(executor.blocks(), move || executor.observe(&run)).await
     }
 
+    /// Every run of an object.
+    pub async fn runs_of(&self, uid: &str) -> Result<Vec<RunId>, ReconcileError> {
+        let (executor, uid) = (Arc::clone(&self.executor), uid.to_owned());
+        blocking(executor.blocks(), move || executor.of(&uid)).await
+    }
+
     /// Asks a run to stop.
     pub async fn cancel(&self, run: &RunId) -> Result<(), ReconcileError> {
         let (executor, run) = (Arc::clone(&self.executor), run.clone());

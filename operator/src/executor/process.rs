@@ -114,13 +114,15 @@ impl ProcessExecutor {
         let tail = log.get(log.len().saturating_sub(TAIL)..).unwrap_or_default();
         let tail = String::from_utf8_lossy(tail);
         let last = tail.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let report = folder::read(&folder.join(REPORT))?.unwrap_or_default();
+        let report = serde_json::from_slice::<Value>(&report).ok();
         if let Ok(word) = serde_json::from_str::<LastWord>(last) {
             let said = std::fs::metadata(folder.join(LOG)).and_then(|meta| meta.modified()).ok();
             let ago = said.and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or(Duration::ZERO);
-            return Ok(Sighting::Failed(Fault { seconds_ago: ago.as_secs(), ..word.error }));
+            let report = report.map(Box::new);
+            return Ok(Sighting::Failed(Fault { seconds_ago: ago.as_secs(), report, ..word.error }));
         }
-        let report = folder::read(&folder.join(REPORT))?.unwrap_or_default();
-        if let Ok(report) = serde_json::from_slice::<Value>(&report) {
+        if let Some(report) = report {
             return Ok(Sighting::Done(report));
         }
         // A program that refuses its arguments or dies of a fault of its own says so in words; it would say so again.
@@ -179,6 +181,16 @@ impl Executor for ProcessExecutor {
         }
         // It may have ended between the two looks; what it left counts, and nothing else.
         Self::ended(&folder)
+    }
+
+    fn of(&self, uid: &str) -> Result<Vec<RunId>, ExecutorError> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.runs).map_err(failed(&self.runs))? {
+            let name = entry.map_err(failed(&self.runs))?.file_name();
+            found.extend(name.to_str().and_then(|name| RunId::read(uid, name)));
+        }
+        found.sort();
+        Ok(found)
     }
 
     fn cancel(&self, run: &RunId) -> Result<(), ExecutorError> {

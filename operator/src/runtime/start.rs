@@ -1,5 +1,7 @@
 //! From arguments to running controllers, and back down.
 
+mod watching;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use zhengyun_domain::seeded::{self, Bug};
 use zhengyun_domain::tree::Tree;
 
+use self::watching::{filled, start_watches};
 use super::args::{Args, Command};
 use super::clock::Clock;
 use super::controller::{self, Shared, Triggers};
@@ -22,10 +25,10 @@ use super::hub::{self, Hub};
 use super::leader::Leadership;
 use super::metrics::Metrics;
 use super::signals::watch_signals;
+use super::telemetry;
 use super::writes::Writes;
-use super::{telemetry, watches};
 use crate::controllers::recovery::Recovery;
-use crate::controllers::{self, Context, Watches, department_of};
+use crate::controllers::{self, Context, department_of};
 use crate::ledger::{LedgerService, audit};
 use crate::site::link::{Connector, Network, SiteLinks};
 
@@ -204,57 +207,6 @@ pub async fn lead(setup: Setup, stop: &CancellationToken) -> Result<(Arc<Context
     Ok((context, running))
 }
 
-fn start_watches(hub: &Hub, clock: Clock, metrics: &Arc<Metrics>, stop: &CancellationToken) -> Watches {
-    macro_rules! watched {
-        () => {
-            watches::start(&hub.watches, clock, Arc::clone(metrics), stop.clone())
-        };
-    }
-    Watches {
-        departments: watched!(),
-        quotas: watched!(),
-        sites: watched!(),
-        items: watched!(),
-        systems: watched!(),
-        requests: watched!(),
-        approvals: watched!(),
-        policies: watched!(),
-        grants: watched!(),
-        ledgers: watched!(),
-        stores: watched!(),
-        plans: watched!(),
-        backups: watched!(),
-        restores: watched!(),
-        drills: watched!(),
-        admission: watched!(),
-        bindings: watched!(),
-    }
-}
-
-async fn filled(context: &Context) {
-    let w = &context.watches;
-    // An error means that the watch's task ended, which is shutdown.
-    let _ = tokio::join!(
-        w.departments.store.wait_until_ready(),
-        w.quotas.store.wait_until_ready(),
-        w.sites.store.wait_until_ready(),
-        w.items.store.wait_until_ready(),
-        w.systems.store.wait_until_ready(),
-        w.requests.store.wait_until_ready(),
-        w.approvals.store.wait_until_ready(),
-        w.policies.store.wait_until_ready(),
-        w.grants.store.wait_until_ready(),
-        w.ledgers.store.wait_until_ready(),
-        w.stores.store.wait_until_ready(),
-        w.plans.store.wait_until_ready(),
-        w.backups.store.wait_until_ready(),
-        w.restores.store.wait_until_ready(),
-        w.drills.store.wait_until_ready(),
-        w.admission.store.wait_until_ready(),
-        w.bindings.store.wait_until_ready(),
-    );
-}
-
 /// What makes each controller look.
 struct AllTriggers {
     departments: Triggers<zhengyun_crds::Department>,
@@ -272,6 +224,9 @@ struct AllTriggers {
     backups: Triggers<zhengyun_crds::SystemBackup>,
     restores: Triggers<zhengyun_crds::SystemRestore>,
     drills: Triggers<zhengyun_crds::RecoveryDrill>,
+    rooms: Triggers<zhengyun_crds::MachineRoom>,
+    waves: Triggers<zhengyun_crds::MigrationWave>,
+    migrations: Triggers<zhengyun_crds::SystemMigration>,
 }
 
 fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> AllTriggers {
@@ -362,6 +317,9 @@ fn all_triggers(context: &Arc<Context>, touched: crate::site::link::Touched) -> 
         backups: Triggers::own(&w.backups),
         restores: Triggers::own(&w.restores),
         drills: Triggers::own(&w.drills),
+        rooms: controllers::room::triggers(context),
+        waves: controllers::wave::triggers(context),
+        migrations: controllers::migration::triggers(context),
     }
 }
 
@@ -400,6 +358,9 @@ impl AllTriggers {
             run!(w.backups, self.backups, 4, controllers::backup::reconcile),
             run!(w.restores, self.restores, 4, controllers::restore::reconcile),
             run!(w.drills, self.drills, 2, controllers::drill::reconcile),
+            run!(w.rooms, self.rooms, 2, controllers::room::reconcile),
+            run!(w.waves, self.waves, 2, controllers::wave::reconcile),
+            run!(w.migrations, self.migrations, 8, controllers::migration::reconcile),
         ]
     }
 }

@@ -83,6 +83,9 @@ pub(crate) fn api() -> Vec<Case> {
         "systembackups",
         "systemrestores",
         "recoverydrills",
+        "machinerooms",
+        "migrationwaves",
+        "systemmigrations",
     ] {
         let resource = format!("zhengyun.io/{kind}");
         cases.push(may(API_ACCOUNT, "watch", &resource, ""));

@@ -19,15 +19,26 @@ const ASKS: &str = "create authentication.k8s.io/tokenreviews
     create authorization.k8s.io/subjectaccessreviews";
 
 const CLERKS: &str = "create,update,patch,delete zhengyun.io/informationsystems,resourcerequests
-    create,update,patch,delete zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills";
+    create,update,patch,delete zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills
+    create,update,patch,delete zhengyun.io/systemmigrations";
+
+const HEADS: &str = "create zhengyun.io/approvals
+    decide zhengyun.io/resourcerequests/department
+    patch zhengyun.io/systemmigrations
+    sign zhengyun.io/systemmigrations/department";
+
+const PROVIDERS: &str = "patch zhengyun.io/systemmigrations
+    sign zhengyun.io/systemmigrations/provider";
 
 const AUTHORITYS: &str = "create zhengyun.io/approvals,resourcerequests
     patch zhengyun.io/resourcerequests
-    decide zhengyun.io/resourcerequests/authority";
+    decide zhengyun.io/resourcerequests/authority
+    patch zhengyun.io/systemmigrations,machinerooms
+    sign zhengyun.io/systemmigrations/authority,machinerooms/verification";
 
 const ADMINS: &str =
     "create,update,patch,delete zhengyun.io/departments,departmentquotas,sites,catalogitems,approvalpolicies
-    create,update,patch,delete zhengyun.io/backupstores
+    create,update,patch,delete zhengyun.io/backupstores,machinerooms,migrationwaves
     update,patch,accept zhengyun.io/ledgers
     create,update,patch,delete /secrets";
 
@@ -37,11 +48,12 @@ const OPERATORS: &str =
     update,patch zhengyun.io/resourcerequests/status,approvals/status,resourcegrants/status
     update,patch zhengyun.io/backupstores/status,recoveryplans/status,systembackups/status
     update,patch zhengyun.io/systemrestores/status,recoverydrills/status
+    update,patch zhengyun.io/machinerooms/status,migrationwaves/status,systemmigrations/status
     create,patch zhengyun.io/resourcegrants,ledgers
     create,delete zhengyun.io/systembackups
     create zhengyun.io/recoverydrills
     patch zhengyun.io/departments,departmentquotas,sites,resourcerequests
-    patch zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills
+    patch zhengyun.io/recoveryplans,systembackups,systemrestores,recoverydrills,systemmigrations
     create,patch /secrets
     create,patch /namespaces
     create,patch,delete rbac.authorization.k8s.io/rolebindings
@@ -84,14 +96,14 @@ fn table(ground: &Ground) -> Vec<(Who, &str, String)> {
         (TECHNICAL, HERE, decides("technical")),
         (CAPACITY, HERE, decides("capacity")),
         (SECURITY, HERE, decides("security")),
-        (HEAD, HERE, decides("department")),
+        (HEAD, HERE, HEADS.to_owned()),
         (HEAD, "dept-finance", nothing()),
         (CLERK, HERE, CLERKS.to_owned()),
         (CLERK, "dept-finance", nothing()),
         (CLERK, hub, nothing()),
         (LOCAL, "dept-hohhot-education", decides("local")),
         (LOCAL, HERE, nothing()),
-        (PROVIDER, HERE, nothing()),
+        (PROVIDER, HERE, PROVIDERS.to_owned()),
         (STRANGER, HERE, nothing()),
         (Who::Driver, hub, DRIVERS.to_owned()),
         (TENANT, place, TENANTS.to_owned()),

@@ -100,8 +100,15 @@ pub(crate) fn may(who: Who, access: &Access) -> bool {
         return false;
     }
     match (access.resource.as_str(), access.verb.as_str(), access.subresource.as_str()) {
-        ("ledgers", "accept", "") => user == "cloud-admin",
-        ("resourcerequests", "update", "") => {
+        ("ledgers", "accept", "") | ("machinerooms", "update", "") => user == "cloud-admin",
+        ("machinerooms", "sign", "verification") => user == "authority-chief",
+        ("systemmigrations", "sign", party) => match (user, party) {
+            ("head-emergency", "department") => place == "dept-emergency",
+            ("head-finance", "department") => place == "dept-finance",
+            ("authority-chief", "authority") | ("provider-ops", "provider") => true,
+            _ => false,
+        },
+        ("resourcerequests" | "systemmigrations", "update", "") => {
             matches!((user, place), ("clerk-emergency", "dept-emergency") | ("clerk-finance", "dept-finance"))
         }
         ("resourcerequests", "decide", stage) => match (user, stage) {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Call, Contract};
-use crate::recovery;
 use crate::setting::{CLERK, DEPARTMENT, DRAFT, HEAD, Setting, TO_DECIDE, own_order};
+use crate::{migration, recovery};
 
 /// Twice the limit.
 const TOO_LARGE_BYTES: usize = 2 * 1024 * 1024;
@@ -42,6 +42,7 @@ pub(crate) async fn that_cannot_be_taken_are_problems(contract: &Contract, setti
     }
     orders(contract).await?;
     recovery::wrong_runs_are_problems(contract).await?;
+    migration::wrong_signatures_are_problems(contract, &setting.digests).await?;
     others(contract, setting).await
 }
 
@@ -51,6 +52,8 @@ fn call<'a>(contract: &'a Contract, setting: &Setting, id: &str) -> Option<Call<
     match id {
         "correctRequest" => Some(at(DRAFT).by(CLERK).seen(&setting.draft)),
         "decideRequest" => Some(at(TO_DECIDE).by(HEAD).seen(&setting.to_decide)),
+        "cutOverMigration" => Some(at(migration::READY).by(HEAD)),
+        "rollBackMigration" | "approveMigration" => Some(at(migration::TRIED).by(HEAD)),
         "revokeGrant" => Some(at(&setting.grant).by(CLERK)),
         "replaceRecoveryPlan" => Some(at(recovery::PLAN).by(CLERK).seen(&setting.plan)),
         "createRequest" | "createRecoveryPlan" | "createBackup" | "createRestore" | "createDrill" => {

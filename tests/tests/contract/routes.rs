@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::call::{Answer, Call, Contract, Who};
+use crate::migration::{READY, ROOM, TO_CANCEL, TRIED, WAVE, signature};
 use crate::plans;
 use crate::recovery::{
     BACKUP, BACKUP_TO_CANCEL, DRILL, DRILL_TO_CANCEL, PLAN, PLAN_TO_DELETE, RESTORE, RESTORE_TO_CANCEL, STORE,
@@ -181,6 +182,26 @@ fn cases<'a>(contract: &'a Contract, setting: &Setting) -> BTreeMap<&'static str
             let body = json!({ "name": "contract-drill-created", "plan": PLAN, "site": "ulanqab" });
             write(call("createDrill", &[DEPARTMENT]).json(&body), CLERK, 201)
         }),
+        ("listMigrations", read(call("listMigrations", &[]), Others::Filtered)),
+        ("getMigration", read(request("getMigration", TRIED), Others::Hidden)),
+        ("approveMigration", {
+            let mut body = signature(&setting.digests.acceptance);
+            body["purpose"] = json!("Acceptance");
+            write(request("approveMigration", TRIED).json(&body), HEAD, 202)
+        }),
+        ("cutOverMigration", {
+            let body = signature(&setting.digests.cutover);
+            write(request("cutOverMigration", READY).json(&body), HEAD, 202)
+        }),
+        ("rollBackMigration", {
+            let body = signature(&setting.digests.rollback);
+            write(request("rollBackMigration", TRIED).json(&body), HEAD, 202)
+        }),
+        ("cancelMigration", write(request("cancelMigration", TO_CANCEL), CLERK, 202)),
+        ("listWaves", read(call("listWaves", &[]), Others::Members)),
+        ("getWave", read(call("getWave", &[WAVE]), Others::Members)),
+        ("listRooms", read(call("listRooms", &[]), Others::Filtered)),
+        ("getRoom", read(call("getRoom", &[ROOM]), Others::Hidden)),
         ("watchEvents", read(call("watchEvents", &[]), Others::Shown)),
         ("cancelDrill", write(request("cancelDrill", DRILL_TO_CANCEL), CLERK, 202)),
     ])

@@ -9,7 +9,7 @@ use zhengyun_tests::lab::wait::settled;
 use zhengyun_tests::town::{SOON, Town};
 use zhengyun_tests::world;
 
-use crate::{plans, recovery};
+use crate::{migration, plans, recovery};
 
 /// The department that the cases are about.
 pub(crate) const DEPARTMENT: &str = "emergency";
@@ -39,6 +39,8 @@ pub(crate) struct Setting {
     pub(crate) to_decide: String,
     /// ETag of the recovery plan that stays.
     pub(crate) plan: String,
+    /// What can be signed under migrations.
+    pub(crate) digests: migration::Digests,
 }
 
 impl Setting {
@@ -70,11 +72,13 @@ impl Setting {
         })
         .await?;
         recovery::prepare(town, &grant).await?;
+        let digests = migration::prepare(town).await?;
         Ok(Self {
             draft: clerk.etag(DEPARTMENT, DRAFT).await?,
             to_decide: clerk.etag(DEPARTMENT, TO_DECIDE).await?,
             plan: plans::tag_of(town, recovery::PLAN).await?,
             grant,
+            digests,
         })
     }
 }

@@ -11,14 +11,14 @@ use zhengyun_crds::migration::{Blocker, MigrationStage, MigrationStep, Migration
 use super::facts::{Facts, Work};
 use super::gate::{self, Gate, blocker};
 use super::machine::{Event, Illegal, Place, step};
-use crate::recovery::run::{Order, Sighting};
+use crate::recovery::run::{Fault, Order, Sighting};
 
 use work::{Done, carry};
 
 /// The word by which a mover says that everything was copied and it follows the source.
 pub const FOLLOWING: &str = "following";
-/// The reason with which a mover says that it cannot catch up any more.
-pub const FELL_BEHIND: &str = "FellBehind";
+/// The reasons with which a mover says that it cannot catch up any more: it gave up what follows the source, or that was taken from it.
+pub const FELL_BEHIND: [&str; 2] = ["SlotOverBudget", "SlotGone"];
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +151,8 @@ pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
         },
         M::SourceFrozen => passed(facts, gate::kept(facts), Event::Kept),
         M::Retained => match gate::erased(facts) {
-            Ok(()) => worked(facts, |_| Ok(()), Event::Erased),
+            // What the mover made is taken away while there still is a source to take it from.
+            Ok(()) => worked(facts, gate::erasure_recorded, Event::Erased),
             Err(shut) => Ok(Next::stay(facts, Act::Wait, Some(shut))),
         },
         M::RolledBack => {
@@ -184,8 +185,11 @@ fn given_up(facts: &Facts<'_>) -> Result<Option<Next>, Illegal> {
     if !facts.asked.cancel || at.stage == MigrationStage::RollingBack {
         return Ok(None);
     }
-    if step(at, Event::CancelAsked).is_ok() {
-        return Next::moved(facts, Event::CancelAsked).map(Some);
+    // One that was rolled back and is to be tried again has copied before.
+    let copied = at.stage == MigrationStage::Scheduled && facts.moments.frozen.is_some();
+    let event = if copied { Event::CopyGivenUp } else { Event::CancelAsked };
+    if step(at, event).is_ok() {
+        return Next::moved(facts, event).map(Some);
     }
     if at.stage == MigrationStage::CuttingOver {
         // It is brought to a safe end first: both sides are closed now.
@@ -232,17 +236,21 @@ enum Follower {
     Held(Blocker),
 }
 
+fn fell_behind(fault: &Fault) -> bool {
+    FELL_BEHIND.contains(&fault.reason.as_str())
+}
+
 fn follower(facts: &Facts<'_>, work: &Work<'_>) -> Follower {
     let order = match work.follower {
         Sighting::Running { .. } if work.follower.hangs() => Order::Kill,
         Sighting::Running { standing, .. } if standing.phase == FOLLOWING => return Follower::Follows,
         Sighting::Running { .. } => return Follower::Copies(Act::Wait),
-        Sighting::Failed(fault) if fault.reason == FELL_BEHIND && step(facts.at, Event::FellBehind).is_ok() => {
+        Sighting::Failed(fault) if fell_behind(fault) && step(facts.at, Event::FellBehind).is_ok() => {
             return Follower::FellBehind;
         }
         // It stops only when it is asked to, or when its machine does.
         Sighting::Absent | Sighting::Lost | Sighting::Done(_) => Order::Start,
-        Sighting::Failed(fault) if fault.reason == FELL_BEHIND => Order::Start,
+        Sighting::Failed(fault) if fell_behind(fault) => fault.order(),
         Sighting::Failed(fault) if fault.may_pass(work.attempt) => fault.order(),
         Sighting::Failed(fault) => return Follower::Held(work::fault(work.name, MigrationVerb::Copy, fault)),
     };

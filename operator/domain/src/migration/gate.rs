@@ -213,7 +213,11 @@ pub fn backed_up(facts: &Facts<'_>) -> Gate {
                 duration::print(most)
             ),
         ),
-        None => shut(Reason::BackupTooOld, Party::Department, "spec.recoveryPlan has no verified backup: ask for one"),
+        None => shut(
+            Reason::BackupTooOld,
+            Party::Department,
+            "spec.recoveryPlan is no plan of this system, or has no verified backup: name its plan and ask for a backup",
+        ),
     }
 }
 
@@ -321,30 +325,36 @@ pub fn kept(facts: &Facts<'_>) -> Gate {
     )
 }
 
-/// Erased: its time is over, backups stand, two people signed, and the record is attached.
+/// The source may be given up: its time is over, backups stand, and two people signed.
 ///
 /// # Errors
 /// What is missing.
 pub fn erased(facts: &Facts<'_>) -> Gate {
-    let Some(until) = facts.moments.retained_until.filter(|until| *until <= facts.now) else {
+    if facts.moments.retained_until.is_none_or(|until| until > facts.now) {
         let until = facts.moments.retained_until.map(|until| until.to_string()).unwrap_or_default();
         return shut(
             Reason::RetentionRunning,
             Party::Department,
             format!("what the source holds is kept until {until}"),
         );
-    };
+    }
     kept(facts)?;
-    signed(&facts.signed.erasure, Party::Authority)?;
+    signed(&facts.signed.erasure, Party::Authority)
+}
+
+/// Whether people recorded that what the source held is erased. It is asked for last: what copying needed was made there and must be taken away
+/// first.
+///
+/// # Errors
+/// The record is missing.
+pub fn erasure_recorded(facts: &Facts<'_>) -> Gate {
     if facts.erasure_recorded {
         return Ok(());
     }
     shut(
         Reason::RecordMissing,
         Party::Department,
-        format!(
-            "it was kept until {until}: erase what the source holds and put the digest of the record into spec.erasureRecord"
-        ),
+        "nothing of the migration is left at the source: erase what it holds and put the digest of the record into spec.erasureRecord",
     )
 }
 

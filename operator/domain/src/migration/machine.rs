@@ -65,11 +65,13 @@ pub enum Event {
     TriedAgain,
     /// Somebody asked to give it up.
     CancelAsked,
+    /// Somebody asked to give up one that waits to be tried again: what was copied before is still there.
+    CopyGivenUp,
 }
 
 impl Event {
     /// Every event, for exhaustive tests.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Assessed,
         Self::Planned,
         Self::Scheduled,
@@ -100,6 +102,7 @@ impl Event {
         Self::Dropped,
         Self::TriedAgain,
         Self::CancelAsked,
+        Self::CopyGivenUp,
     ];
 
     /// Whether it is a turn: processes of before must not write any more, so the epoch is raised with it.
@@ -115,6 +118,7 @@ impl Event {
                 | Self::LossSigned
                 | Self::TriedAgain
                 | Self::CancelAsked
+                | Self::CopyGivenUp
         )
     }
 }
@@ -270,7 +274,8 @@ pub const fn step(at: Place, event: Event) -> Result<Place, Illegal> {
             M::Landing | M::FullCopy | M::Replicating | M::Rehearsed | M::ReadyForCutover | M::RolledBack,
             None,
             E::CancelAsked,
-        ) => Ok(Place::back(S::Drop)),
+        )
+        | (M::Scheduled, None, E::CopyGivenUp) => Ok(Place::back(S::Drop)),
         _ => illegal,
     }
 }

@@ -27,6 +27,15 @@ pub struct Standing {
     /// Bytes stored so far.
     #[serde(default)]
     pub uploaded: u64,
+    /// Objects and files in all, where that is known.
+    #[serde(default, rename = "totalItems")]
+    pub total_items: Option<u64>,
+    /// Bytes in all.
+    #[serde(default, rename = "totalBytes")]
+    pub total_bytes: Option<u64>,
+    /// Seconds that a copy which follows its source is behind.
+    #[serde(default, rename = "lagSeconds")]
+    pub lag_seconds: Option<u64>,
 }
 
 /// Why a process says that it did not come to its end.
@@ -45,6 +54,9 @@ pub struct Fault {
     /// Seconds since it was said.
     #[serde(skip)]
     pub seconds_ago: u64,
+    /// What it reported beside that, if it did.
+    #[serde(skip)]
+    pub report: Option<Box<Value>>,
 }
 
 impl Fault {

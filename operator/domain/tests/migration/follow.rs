@@ -166,7 +166,7 @@ fn what_follows_the_source_is_kept_running_where_it_must_be() {
         scene.works[1].follower = Sighting::Lost;
         let expected = Some(("books".to_owned(), V::Copy, scene.epoch, Order::Start));
         assert_eq!(run(&scene.next()), expected, "{place}");
-        scene.works[1].follower = failed("FellBehind", false);
+        scene.works[1].follower = failed("SlotOverBudget", false);
         let next = scene.next();
         if place.stage == M::FullCopy {
             assert_eq!(run(&next), expected);
@@ -235,6 +235,31 @@ fn a_declared_freeze_counts_when_somebody_signed_for_it() {
     assert_eq!(scene.next().event, Some(E::SourceClosed));
     scene.works[0].sighting = Sighting::Done(json!({ "strength": "Hoped", "evidence": "x" }));
     assert_eq!(blocked(&scene.next()), Some(("NotProvenClosed", P::Provider)));
+}
+
+/// That nothing writes to the source says nothing of the target: once applications had it, who signs for the way back answers for that.
+#[test]
+fn a_target_that_is_declared_closed_counts_by_the_signature_for_the_way_back() {
+    let mut scene = Scene::good(Place::back(S::CloseTarget));
+    scene.works[0].sighting = Sighting::Done(json!({ "strength": "Declared", "evidence": "x" }));
+    scene.signed.declared = Ok(());
+    assert_eq!(blocked(&scene.next()), Some(("AwaitingSignature", P::Department)));
+    scene.signed.rollback = Ok(());
+    assert_eq!(scene.next().event, Some(E::TargetClosed));
+    scene.moments.admitted = None;
+    scene.signed.rollback = missing();
+    assert_eq!(scene.next().event, Some(E::TargetClosed), "applications never had it");
+}
+
+/// What copying needed at the source is taken away before people are asked to erase it.
+#[test]
+fn nothing_is_left_at_the_source_before_it_is_erased() {
+    let mut scene = Scene::good(Place::at(M::Retained));
+    scene.erasure_recorded = false;
+    scene.works[1].sighting = Sighting::Absent;
+    assert_eq!(run(&scene.next()), Some(("books".to_owned(), V::Drop, scene.epoch, Order::Start)));
+    scene.works[1].sighting = Sighting::Done(proven());
+    assert_eq!(blocked(&scene.next()), Some(("RecordMissing", P::Department)));
 }
 
 #[test]
@@ -355,4 +380,25 @@ fn what_ended_stays() {
         let next = scene.next();
         assert_eq!((next.at, next.epoch, next.round, next.act), (Place::at(stage), 4, 0, Act::Wait));
     }
+}
+
+/// What waits to be tried again copied before it was rolled back: that is taken away when it is given up instead.
+#[test]
+fn what_was_copied_before_goes_with_what_is_given_up() {
+    let mut scene = Scene::good(Place::at(M::Scheduled));
+    scene.asked.cancel = true;
+    let next = scene.next();
+    assert_eq!((next.at, next.event, next.epoch), (Place::back(S::Drop), Some(E::CopyGivenUp), scene.epoch + 1));
+    scene.moments.frozen = None;
+    assert_eq!(scene.next().at, Place::at(M::Cancelled));
+}
+
+/// What was refused because another migration holds the target made nothing: giving it up does not wait for the other one.
+#[test]
+fn what_another_migration_holds_keeps_nobody_from_giving_up() {
+    let mut scene = Scene::good(Place::back(S::Drop));
+    scene.works[1].sighting = failed("OtherMigration", false);
+    assert_eq!(scene.next().at, Place::at(M::Cancelled));
+    scene.works[1].sighting = failed("SourceFrozen", false);
+    assert_eq!(scene.next().at, scene.at);
 }

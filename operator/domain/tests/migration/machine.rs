@@ -35,6 +35,7 @@ fn legal() -> Vec<(Place, E, Place)> {
         (back(S::SwitchBack), E::SwitchedBack, at(M::RolledBack)),
         (back(S::Drop), E::Dropped, at(M::Cancelled)),
         (at(M::RolledBack), E::TriedAgain, at(M::Scheduled)),
+        (at(M::Scheduled), E::CopyGivenUp, back(S::Drop)),
     ];
     for stage in [M::Discovered, M::Assessed, M::Planned, M::Scheduled] {
         legal.push((at(stage), E::CancelAsked, at(M::Cancelled)));

@@ -65,8 +65,8 @@ pub(crate) fn failed(reason: &str, transient: bool) -> Sighting {
         reason: reason.to_owned(),
         message: "it says why".to_owned(),
         transient,
-        wrote: false,
         seconds_ago: 60,
+        ..Fault::default()
     })
 }
 

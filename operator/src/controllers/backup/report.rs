@@ -288,6 +288,10 @@ pub(super) fn moved(
     if phase.is_terminal() && status.finished_at.is_none() {
         status.finished_at = Some(Time(now));
     }
+    if phase.is_terminal() && status.manifest.is_none() {
+        // How far it was when it was last looked at says nothing about what stands: nothing does.
+        status.summary.clear();
+    }
     let mut set = ConditionSet::new(&before.conditions, backup.metadata.generation, now);
     let message = match fault {
         Some(fault) if !ends => format!("{}; it is taken up again", fault.message),

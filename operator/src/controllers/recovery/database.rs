@@ -9,8 +9,8 @@ use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use zhengyun_crds::recovery::{DatabaseSource, GrantItemSource};
-use zhengyun_crds::site::DrillServer;
-use zhengyun_crds::{Reason, marks};
+use zhengyun_crds::site::{DrillServer, ExternalSources};
+use zhengyun_crds::{MachineRoom, Reason, marks};
 use zhengyun_domain::recovery::backup::delivered;
 
 use super::super::Context;
@@ -37,6 +37,7 @@ pub enum Database {
 /// A declared database.
 #[derive(Clone, Debug)]
 pub struct Declared {
+    /// Site or machine room that declares it.
     site: String,
     /// What names it, for messages.
     place: String,
@@ -87,35 +88,72 @@ pub fn of_item(context: &Context, namespace: &str, from: &GrantItemSource) -> Re
 
 /// A declared database; another department's is answered like one that is not declared.
 pub fn declared(context: &Context, department: &str, from: &DatabaseSource) -> Result<Database, Refusal> {
-    let site = context.watches.sites.get(&from.site);
-    let external = site.and_then(|site| site.spec.external_sources.clone()).unwrap_or_default();
-    let found = external.databases.into_iter().find(|d| d.name == from.endpoint && d.department == department);
-    let Some(found) = found else {
-        let message = format!(
-            "site {} declares no database {} for department {department}: the cloud administrator adds it to the site's spec.externalSources.databases",
-            from.site, from.endpoint
-        );
-        return Err(refused(Reason::SourceRefused, message));
-    };
-    if !found.databases.contains(&from.database) {
-        let message = format!(
-            "{} of site {} is declared for the databases {}, and not for {}: name one of these, or have the cloud administrator add it to the declaration's databases",
-            from.endpoint,
-            from.site,
-            found.databases.join(", "),
-            from.database
-        );
-        return Err(refused(Reason::SourceRefused, message));
+    declared_at_site(context, department, (&from.site, &from.endpoint, &from.database)).map(Database::Declared)
+}
+
+/// A database that a site declares: site, endpoint, database.
+pub fn declared_at_site(
+    context: &Context,
+    department: &str,
+    (site, endpoint, database): (&str, &str, &str),
+) -> Result<Declared, Refusal> {
+    let found = context.watches.sites.get(site);
+    let external = found.and_then(|site| site.spec.external_sources.clone()).unwrap_or_default();
+    let by = By { kind: "site", name: site, field: "spec.externalSources.databases" };
+    by.find(external, department, endpoint, database)
+}
+
+/// A database that a machine room declares: endpoint, database.
+pub fn declared_in_room(
+    room: &MachineRoom,
+    department: &str,
+    (endpoint, database): (&str, &str),
+) -> Result<Declared, Refusal> {
+    let name = room.name_any();
+    let by = By { kind: "machine room", name: &name, field: "spec.sources.databases" };
+    by.find(room.spec.sources.clone(), department, endpoint, database)
+}
+
+/// What declares a database.
+struct By<'a> {
+    kind: &'a str,
+    name: &'a str,
+    field: &'a str,
+}
+
+impl By<'_> {
+    fn find(
+        &self,
+        declared: ExternalSources,
+        department: &str,
+        endpoint: &str,
+        database: &str,
+    ) -> Result<Declared, Refusal> {
+        let Self { kind, name, field } = self;
+        let found = declared.databases.into_iter().find(|d| d.name == endpoint && d.department == department);
+        let Some(found) = found else {
+            let message = format!(
+                "{kind} {name} declares no database {endpoint} for department {department}: the cloud administrator adds it to its {field}"
+            );
+            return Err(refused(Reason::SourceRefused, message));
+        };
+        if !found.databases.iter().any(|known| known == database) {
+            let message = format!(
+                "{endpoint} of {kind} {name} is declared for the databases {}, and not for {database}: name one of these, or have the cloud administrator add it to the declaration's databases",
+                found.databases.join(", ")
+            );
+            return Err(refused(Reason::SourceRefused, message));
+        }
+        Ok(Declared {
+            site: (*name).to_owned(),
+            place: format!("{field} of {kind} {name}, {endpoint}"),
+            host: found.host,
+            port: found.port,
+            secret: found.secret_name,
+            database: database.to_owned(),
+            department: department.to_owned(),
+        })
     }
-    Ok(Database::Declared(Declared {
-        site: from.site.clone(),
-        place: format!("spec.externalSources.databases of site {}, {}", from.site, from.endpoint),
-        host: found.host,
-        port: found.port,
-        secret: found.secret_name,
-        database: from.database.clone(),
-        department: department.to_owned(),
-    }))
 }
 
 /// The database of a server for drills from which others are created. Its Secret is marked with the department that drills are charged to.

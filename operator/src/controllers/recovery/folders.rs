@@ -84,7 +84,10 @@ impl Folders {
     }
 
     /// The path of a place, after a look at every folder on the way.
-    fn path(&self, place: &FilePlace, usage: Use) -> Result<PathBuf, NoPlace> {
+    ///
+    /// # Errors
+    /// When one of them is a link, no folder, or not there.
+    pub fn path(&self, place: &FilePlace, usage: Use) -> Result<PathBuf, NoPlace> {
         let refuse = |message: String| NoPlace { field: "subpath", reason: Reason::SourceRefused, message };
         let Some((root, _)) = self.trees.get(&place.folder) else {
             return Err(refuse(format!("the folder {} is not known here any more", place.folder)));

@@ -220,8 +220,11 @@ pub async fn remember(
     let Some(version) = &known.version else {
         let secret = serde_json::from_value(body).map_err(|e| ReconcileError::Transient(e.to_string()))?;
         return match secrets(context).create(&PostParams::default(), &secret).await {
-            // It was written down already, and may be further by now.
-            Err(error) if is_conflict(&error) => Ok(()),
+            // It was written down already, and may be further by now; unless the hub refused it for another reason under the same code.
+            Err(error) if is_conflict(&error) => match repository(context, store, department).await? {
+                Some(_) => Ok(()),
+                None => Err(error.into()),
+            },
             other => Ok(other.map(drop)?),
         };
     };

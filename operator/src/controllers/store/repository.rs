@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use zhengyun_domain::recovery::run::Sighting;
+use zhengyun_domain::recovery::run::{Order, Sighting};
 
-use super::Context;
+use super::{Context, LOOK};
 use crate::controllers::recovery::home::{self, Home};
 use crate::controllers::recovery::keys::{self, Repository};
 use crate::controllers::recovery::{Recovery, WORKER, run_id};
@@ -103,24 +103,20 @@ pub(super) async fn ensure(
     if sighting.runs() {
         return Ok(Standing::Coming);
     }
+    if let Some(standing) = rests(&sighting) {
+        return Ok(standing);
+    }
     if home.exists() {
         return Ok(Standing::Blocked(format!(
             "{} is there already and this hub does not know it; move it away, or bring the Secret about it back from your backup of the hub",
             home.display()
         )));
     }
-    if let Sighting::Failed(fault) = &sighting
-        && !fault.transient
-    {
-        // What a failed attempt left is not in anybody's use; the next look begins anew and says the same if it stays so.
-        discard(&aside)?;
-        recovery.remove(&run).await?;
-        return Ok(Standing::Blocked(format!("its repository could not be made: {}", fault.message)));
-    }
     let key = match keys::department(context, wanted.key, wanted.department).await? {
         Ok(key) => key,
         Err(missing) => return Ok(Standing::Blocked(missing)),
     };
+    // What a failed attempt left is not in anybody's use.
     discard(&aside)?;
     let mut task = Task::of(WORKER, "init");
     task.option("--store", aside.display().to_string());
@@ -149,11 +145,8 @@ async fn in_bucket(
     if sighting.runs() {
         return Ok(Standing::Coming);
     }
-    if let Sighting::Failed(fault) = &sighting
-        && !fault.transient
-    {
-        recovery.remove(run).await?;
-        return Ok(Standing::Blocked(format!("its repository could not be made: {}", fault.message)));
+    if let Some(standing) = rests(&sighting) {
+        return Ok(standing);
     }
     let key = match keys::department(context, wanted.key, wanted.department).await? {
         Ok(key) => key,
@@ -169,6 +162,25 @@ async fn in_bucket(
     task.kept("--escrow-out", ESCROW);
     recovery.start(run, task).await?;
     Ok(Standing::Coming)
+}
+
+/// How it stands while a failed attempt is left to rest.
+///
+/// The attempt stays where it is: writing down why it failed makes the store be looked at again at once, and what it kept is the one
+/// place where the password of a half made repository is known.
+fn rests(sighting: &Sighting) -> Option<Standing> {
+    let Sighting::Failed(fault) = sighting else { return None };
+    if fault.transient {
+        return (fault.order() == Order::StartLater).then_some(Standing::Coming);
+    }
+    (fault.seconds_ago < LOOK.as_secs()).then(|| {
+        Standing::Blocked(format!(
+            "its repository could not be made: {} ({}); it is tried again every {} seconds",
+            fault.message,
+            fault.reason,
+            LOOK.as_secs()
+        ))
+    })
 }
 
 fn aside(folder: &Path, department: &str) -> PathBuf {

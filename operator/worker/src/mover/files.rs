@@ -13,6 +13,7 @@ mod known;
 mod pass;
 mod place;
 mod prepare;
+mod probe;
 mod proof;
 mod put;
 mod quiet;
@@ -36,6 +37,7 @@ use follow::{CompareArgs, CopyArgs, Copying};
 use freeze::{FreezeArgs, ThawArgs};
 use place::Sides;
 use prepare::PrepareArgs;
+use probe::ProbeArgs;
 use switch::DropArgs;
 
 /// What to do with a file tree.
@@ -53,6 +55,8 @@ pub enum Verb {
     Freeze(FreezeArgs),
     /// Under the freeze: copy the last changes, then read and compare both sides.
     Finish(Copying),
+    /// Look at single files of the target while it is closed.
+    Probe(ProbeArgs),
     /// Give the target to applications.
     Open(Sides),
     /// Take the target from applications, and prove it.
@@ -99,6 +103,7 @@ pub fn carry_out(verb: Verb, control: &Control) -> Result<Told> {
             let (report, outcome) = follow::finish(&args, control)?;
             Ok((told(&report)?, outcome))
         }
+        Verb::Probe(args) => done(&probe::probe(&args, control)?),
         Verb::Open(sides) => done(&switch::open(&sides, control)?),
         Verb::Close(sides) => done(&switch::close(&sides, control)?),
         Verb::Thaw(args) => done(&freeze::thaw(&args, control)?),

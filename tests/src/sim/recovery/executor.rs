@@ -144,6 +144,11 @@ impl Executor for Simulated {
         })
     }
 
+    fn of(&self, uid: &str) -> Result<Vec<RunId>, ExecutorError> {
+        self.acts()?;
+        Ok(self.machine.runs().keys().filter_map(|run| RunId::read(uid, run.as_str())).collect())
+    }
+
     fn cancel(&self, run: &RunId) -> Result<(), ExecutorError> {
         self.acts()?;
         if let Some(shared) = self.shared(run) {

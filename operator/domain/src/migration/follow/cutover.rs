@@ -104,8 +104,10 @@ fn insisted(facts: &Facts<'_>, event: Event) -> Result<Next, Illegal> {
 
 /// No proof that the target is closed means that the source is not opened.
 fn close(facts: &Facts<'_>) -> Result<Next, Illegal> {
+    // Once applications had the target, who signs for the way back says that they are stopped; nobody said so of it before.
+    let declared = if facts.moments.admitted.is_some() { &facts.signed.rollback } else { &facts.signed.declared };
     match insist(facts) {
-        Done::Yes(reports) => match reports.iter().find_map(|report| report.not_closed(&facts.signed.declared)) {
+        Done::Yes(reports) => match reports.iter().find_map(|report| report.not_closed(declared)) {
             None => Next::moved(facts, Event::TargetClosed),
             Some(why) => Ok(Next::stay(facts, Act::Wait, Some(why))),
         },

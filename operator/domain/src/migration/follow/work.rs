@@ -9,6 +9,9 @@ use crate::migration::facts::{Facts, Signed, Work};
 use crate::migration::gate::{blocker, signed};
 use crate::recovery::run::{Fault, Order, Sighting};
 
+/// The reason with which a mover refuses what another migration holds.
+const HELD_BY_ANOTHER: &str = "OtherMigration";
+
 /// How the movers stand with what they do at a place.
 pub(super) enum Done<'a> {
     /// Every one came to its end.
@@ -143,6 +146,8 @@ pub(super) fn carry<'a>(facts: &Facts<'a>) -> Done<'a> {
             Sighting::Running { .. } if work.sighting.hangs() => Order::Kill,
             Sighting::Running { .. } => Order::Wait,
             Sighting::Failed(fault) if fault.may_pass(work.attempt) => fault.order(),
+            // Another migration holds it, so this one was refused there and made nothing that could be taken away.
+            Sighting::Failed(fault) if verb == MigrationVerb::Drop && fault.reason == HELD_BY_ANOTHER => continue,
             Sighting::Failed(failed) => {
                 held.get_or_insert_with(|| fault(work.name, verb, failed));
                 continue;

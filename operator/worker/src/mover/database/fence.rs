@@ -22,6 +22,11 @@ use crate::mover::{Mark, Ticket};
 /// Key of the lock that a mover holds on a database.
 const LOCK: u64 = 0x7a68_656e_6779_756e;
 
+/// How long one of before may hold the record before it is ended.
+const HELD: Duration = Duration::from_secs(2);
+/// How often that is tried.
+const TAKEN_OVER: usize = 5;
+
 /// From where to where, and in whose name.
 #[derive(Clone, Debug, Args)]
 pub struct Sides {
@@ -199,12 +204,8 @@ impl<R: Marked> Held<R> {
     ) -> Result<Self> {
         let held = Self { server, side, ticket: ticket.clone(), record: std::marker::PhantomData };
         if held.record()?.mark().epoch < ticket.epoch {
-            held.change("", |record| record.mark_mut().epoch = ticket.epoch)?;
-            // Whoever worked under a lower epoch, and its programs.
-            held.server.rows(&format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
-                 AND pid <> pg_backend_pid() AND usename = current_user AND application_name LIKE '{APPLICATION}%'"
-            ))?;
+            held.raise(ticket)?;
+            held.end_others()?;
         }
         let busy = until(patience, control, || {
             let locked = held.server.one(&format!("SELECT pg_try_advisory_lock({LOCK})"))?;
@@ -222,6 +223,32 @@ impl<R: Marked> Held<R> {
         // Somebody may have come with a higher epoch while this one waited.
         held.record()?;
         Ok(held)
+    }
+
+    /// Raises the record's epoch.
+    fn raise(&self, ticket: &Ticket) -> Result<()> {
+        let raise = || self.change("", |record| record.mark_mut().epoch = ticket.epoch);
+        self.server.rows(&format!("SET lock_timeout = {}", HELD.as_millis()))?;
+        let mut raised = raise();
+        for _ in 0..TAKEN_OVER {
+            if raised.is_ok() {
+                break;
+            }
+            // One that was stopped in the middle of a change holds the record: what it changed is rolled back with its session.
+            self.end_others()?;
+            raised = raise();
+        }
+        self.server.rows("SET lock_timeout = 0")?;
+        raised.map(drop)
+    }
+
+    /// Ends the sessions of whoever worked under a lower epoch, and of its programs.
+    fn end_others(&self) -> Result<()> {
+        self.server.rows(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND usename = current_user AND application_name LIKE '{APPLICATION}%'"
+        ))?;
+        Ok(())
     }
 
     /// For people.

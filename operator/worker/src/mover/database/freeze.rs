@@ -55,7 +55,7 @@ pub(super) fn freeze(args: &FreezeArgs, runtime: &Handle, control: &Control) -> 
     let (source, patience) = (&pair.source.server, Duration::from_secs(args.patience_seconds));
     let record = pair.target.record()?;
     if record.mark.state == State::Open {
-        return Err(is_open(&pair));
+        return again(&pair);
     }
     let ours = gate::ours(source, std::slice::from_ref(&record.replication_role))?;
     let stream = Stream::of(&pair);
@@ -80,6 +80,21 @@ pub(super) fn freeze(args: &FreezeArgs, runtime: &Handle, control: &Control) -> 
     let freeze = frozen.freeze.unwrap_or_else(|| Freeze { at: String::new(), lsn: None, before: Doors::default() });
     Ok(Frozen {
         mark: frozen.mark,
+        strength: Strength::Proven,
+        at: freeze.at,
+        position,
+        closed: freeze.before.logins,
+        evidence,
+    })
+}
+
+/// Applications have the target: nothing is closed anew, the source is held against its freeze once more.
+fn again(pair: &Pair) -> Result<Frozen> {
+    let (position, evidence) = still_frozen(pair)?;
+    let record = pair.source.record()?;
+    let freeze = record.freeze.unwrap_or_else(|| Freeze { at: String::new(), lsn: None, before: Doors::default() });
+    Ok(Frozen {
+        mark: record.mark,
         strength: Strength::Proven,
         at: freeze.at,
         position,

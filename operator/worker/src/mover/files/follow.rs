@@ -142,7 +142,12 @@ pub(super) fn copy(args: &CopyArgs, control: &Control) -> Result<Copied> {
             other => other?,
         };
         passes += 1;
+        if args.follow {
+            control.enter("following");
+        }
         let lag = Lag::of(&one);
+        // What is written right after a pass looked waits for the next one to begin, and for that to end.
+        control.behind(lag.bytes, one.took.as_secs().saturating_add(1).saturating_add(args.interval_seconds));
         control.expect(one.items, one.bytes);
         control.start_from(one.items, one.bytes);
         control.note(format!(

@@ -71,6 +71,9 @@ const READINGS: [&str; 2] = ["quiet-1.jsonl", "quiet-2.jsonl"];
 /// Closes the source.
 pub(super) fn freeze(args: &FreezeArgs, control: &Control) -> Result<Frozen> {
     let mut place = Place::open(&args.sides, control)?;
+    if place.record()?.mark.state == State::Open {
+        return again(&place, args.threads.into(), control);
+    }
     let record = place.not_open()?;
     control.enter("freezing");
     let mut remounted = record.freeze.as_ref().is_some_and(|freeze| freeze.remounted);
@@ -103,6 +106,25 @@ pub(super) fn freeze(args: &FreezeArgs, control: &Control) -> Result<Frozen> {
         }
         record.freeze = Some(freeze.clone());
     })?;
+    Ok(Frozen { mark: record.mark, freeze, position: record.passes, source_record: place.source_record() })
+}
+
+/// Applications have the target: nothing is closed anew, the source is held against what it was when it was closed.
+fn again(place: &Place, threads: usize, control: &Control) -> Result<Frozen> {
+    control.enter("proving");
+    let (record, mut freeze) = still_frozen(place)?;
+    match &freeze.sum {
+        None => freeze.evidence = proof::read_only(place.source_root())?.evidence,
+        Some(sum) => {
+            let list = place.state().join(READINGS[1]);
+            let found = hash(place, &list, threads, control)?;
+            std::fs::remove_file(&list).map_err(|e| WorkerError::local(&list, e))?;
+            if found != *sum {
+                return Err(written(place, &["it is not what was read when it was declared".to_owned()]));
+            }
+            freeze.evidence.push("everything was read once more and is what it was when that was declared".to_owned());
+        }
+    }
     Ok(Frozen { mark: record.mark, freeze, position: record.passes, source_record: place.source_record() })
 }
 

@@ -21,6 +21,10 @@ use crate::source::files::{directory_flags, open_directory};
 
 /// The state folder in the target, and what the file beside the source begins with.
 pub(super) const STATE: &CStr = c".zhengyun-migration";
+/// Held for the moment of a change of the record.
+pub(super) const RECORD_LOCK: &CStr = c"record.lock";
+/// Held by the process that is at work.
+pub(super) const WORK_LOCK: &CStr = c"work.lock";
 /// What file systems keep in the root of a volume.
 pub(super) const LOST_FOUND: &CStr = c"lost+found";
 
@@ -130,7 +134,7 @@ impl Place {
     ) -> Result<Self> {
         let beside = beside(sides, &roots.source)?;
         {
-            let _short = lock(&state, c"record.lock", FlockOperation::LockExclusive)?;
+            let _short = lock(&state, RECORD_LOCK, FlockOperation::LockExclusive)?;
             let mut record = found(read(&state, RECORD)?)?;
             record.mark.admit(&sides.target.display().to_string(), &sides.ticket)?;
             let source = path_text(&sides.source);
@@ -150,7 +154,9 @@ impl Place {
         let Roots { source, target } = roots;
         let mut place = Self { sides: sides.clone(), source, target, state, left_out, beside, _work: work };
         let record = place.record()?;
-        place.mark_source(&record.mark)?;
+        if !record.dropped {
+            place.mark_source(&record.mark)?;
+        }
         Ok(place)
     }
 
@@ -195,7 +201,7 @@ impl Place {
     /// Changes the record, on both sides, unless somebody acts under a higher epoch.
     pub(super) fn update(&mut self, change: impl FnOnce(&mut Record)) -> Result<Record> {
         let record = {
-            let _short = lock(&self.state, c"record.lock", FlockOperation::LockExclusive)?;
+            let _short = lock(&self.state, RECORD_LOCK, FlockOperation::LockExclusive)?;
             let mut record = self.record()?;
             change(&mut record);
             write(&self.state, RECORD, &record)?;
@@ -203,6 +209,14 @@ impl Place {
         };
         self.mark_source(&record.mark)?;
         Ok(record)
+    }
+
+    /// Says that the migration is over. Nothing is made beside the source any more.
+    pub(super) fn end(&self) -> Result<()> {
+        let _short = lock(&self.state, RECORD_LOCK, FlockOperation::LockExclusive)?;
+        let mut record = self.record()?;
+        (record.prepared, record.dropped) = (false, true);
+        write(&self.state, RECORD, &record)
     }
 
     /// Refuses what may not be done while applications have the target.
@@ -303,7 +317,7 @@ pub(super) fn beside(sides: &Sides, source: &OwnedFd) -> Result<Beside> {
 fn wait(state: &OwnedFd, seconds: u64, control: &Control) -> Result<OwnedFd> {
     let until = Instant::now() + Duration::from_secs(seconds);
     loop {
-        match lock(state, c"work.lock", FlockOperation::NonBlockingLockExclusive) {
+        match lock(state, WORK_LOCK, FlockOperation::NonBlockingLockExclusive) {
             Err(WorkerError::Move { .. }) if Instant::now() < until => {
                 control.check()?;
                 std::thread::sleep(Duration::from_millis(50));

@@ -12,7 +12,7 @@ use super::carry::try_out;
 use super::inventory::{Inventory, count};
 use super::known::Lists;
 use super::place::{LOST_FOUND, Place, Roots, STATE, Sides, beside, is_mount, open_source, unusable};
-use super::record::{Record, has_record};
+use super::record::{RECORD, Record, read};
 use super::{findings, gate};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
@@ -67,18 +67,16 @@ pub(super) fn prepare(args: &PrepareArgs, control: &Control) -> Result<(Prepared
     let state = claim(sides, &roots, &mut made)?;
     let stat = rustix::fs::fstat(&roots.target).map_err(|e| unusable(&sides.target, e.to_string()))?;
     let mut place = Place::hold(sides, roots, state, control, |found| {
-        Ok(found.unwrap_or_else(|| Record {
-            mark: Mark::begun(&sides.ticket),
-            source: path_text(&sides.source),
-            prepared: false,
-            carries: super::carry::Carries::default(),
-            inventory: (0, 0),
-            passes: 0,
-            last_began: 0,
-            freeze: None,
-            finished: None,
-            was_open: false,
-        }))
+        let ticket = &sides.ticket;
+        match found {
+            Some(record) if !record.dropped => Ok(record),
+            // Whoever comes late to what is over does not begin it again.
+            Some(record) if record.mark.migration == ticket.migration => {
+                record.mark.admit(&sides.target.display().to_string(), ticket)?;
+                Ok(Record::new(ticket, path_text(&sides.source)))
+            }
+            _ => Ok(Record::new(ticket, path_text(&sides.source))),
+        }
     })?;
     place.not_open()?;
     gate::shut(&place)?;
@@ -180,7 +178,12 @@ fn claim(sides: &Sides, roots: &Roots, made: &mut Vec<String>) -> Result<OwnedFd
     let broken = |e: Errno| unusable(&sides.target, e.to_string());
     let state = rustix::fs::openat(&roots.target, STATE, directory_flags(), Mode::empty());
     // With a record, whatever else is there is what this migration copied.
-    if !state.as_ref().is_ok_and(has_record) {
+    let found = state.as_ref().ok().map(|state| read::<Record>(state, RECORD)).transpose()?.flatten();
+    if let Some(record) = found.as_ref().filter(|record| record.mark.migration == sides.ticket.migration) {
+        // Whoever comes late hears that, and not what else is wrong.
+        record.mark.admit(&sides.target.display().to_string(), &sides.ticket)?;
+    }
+    if found.is_none_or(|record| record.dropped) {
         for entry in Dir::read_from(&roots.target).map_err(broken)? {
             let entry = entry.map_err(broken)?;
             let name = entry.file_name();

@@ -14,7 +14,7 @@ use super::carry::Carries;
 use super::freeze::Freeze;
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::line;
-use crate::mover::Mark;
+use crate::mover::{Mark, Ticket};
 
 /// The target's record, in its state folder.
 pub(super) const RECORD: &CStr = c"fence.json";
@@ -45,6 +45,30 @@ pub(super) struct Record {
     pub(super) finished: Option<Finished>,
     /// Whether applications ever got the target.
     pub(super) was_open: bool,
+    /// The migration is over and everything else that it made is gone. The record stays and refuses whoever comes late under an epoch
+    /// of before; a further migration may take its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dropped: bool,
+}
+
+impl Record {
+    /// That of a migration which begins.
+    pub(super) fn new(ticket: &Ticket, source: String) -> Self {
+        let mark = Mark::begun(ticket);
+        Self {
+            mark,
+            source,
+            prepared: false,
+            carries: Carries::default(),
+            inventory: (0, 0),
+            passes: 0,
+            last_began: 0,
+            freeze: None,
+            finished: None,
+            was_open: false,
+            dropped: false,
+        }
+    }
 }
 
 /// Both sides were found equal.

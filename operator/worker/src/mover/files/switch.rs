@@ -1,5 +1,7 @@
 //! Gives the target to applications, takes it back, and takes away what the migration made.
 
+use std::ffi::CStr;
+
 use clap::Args;
 use jiff::Timestamp;
 use rustix::fs::Mode;
@@ -7,16 +9,19 @@ use serde::Serialize;
 
 use super::freeze::{still_frozen, written};
 use super::pass::of_directory;
-use super::place::{Place, Roots, STATE, Sides};
+use super::place::{Place, RECORD_LOCK, Roots, STATE, Sides, WORK_LOCK};
 use super::put::remove;
 use super::quiet::written_since;
-use super::record::has_record;
+use super::record::{RECORD, Record, has_record, read};
 use super::{attributes, gate};
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 use crate::evidence::items::path_text;
 use crate::mover::{Mark, State, Strength};
 use crate::source::files::{directory_flags, names};
+
+/// What stays of a migration that is over: its record, and what it is held by.
+const STAYING: [&CStr; 3] = [RECORD, RECORD_LOCK, WORK_LOCK];
 
 /// What opening came to.
 #[derive(Debug, Serialize)]
@@ -118,21 +123,31 @@ pub(super) struct Dropped {
     stays: Vec<String>,
 }
 
-/// Takes away everything that the migration made but what it copied.
+/// Takes away everything that the migration made but what it copied. Its record stays: whoever comes late is refused by it.
 pub(super) fn drop_all(args: &DropArgs, control: &Control) -> Result<Dropped> {
     let sides = &args.sides;
     let mut dropped = Dropped { removed: Vec::new(), items: 0, stays: Vec::new() };
+    if crate::source::files::find_directory(&sides.target).is_ok_and(|(found, _)| found.is_none()) {
+        // It was never prepared.
+        return Ok(dropped);
+    }
     let roots = Roots::open(sides)?;
     let failed = |e: rustix::io::Errno| WorkerError::local(&sides.target, e);
     let state = match rustix::fs::openat(&roots.target, STATE, directory_flags(), Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => return Ok(dropped),
         other => other.map_err(failed)?,
     };
-    let folder = path_text(&sides.target.join(STATE.to_string_lossy().as_ref()));
+    let folder = sides.target.join(STATE.to_string_lossy().as_ref());
     if !has_record(&state) {
         // Another process was killed just before it was done.
         remove(&roots.target, STATE).map_err(failed)?;
-        dropped.removed.push(folder);
+        dropped.removed.push(path_text(&folder));
+        return Ok(dropped);
+    }
+    if let Some(over) = read::<Record>(&state, RECORD)?.filter(|record| record.dropped) {
+        if over.mark.migration == sides.ticket.migration {
+            over.mark.admit(&sides.target.display().to_string(), &sides.ticket)?;
+        }
         return Ok(dropped);
     }
     let gone = || WorkerError::engine("taking a migration away", "its record went away meanwhile");
@@ -162,20 +177,16 @@ pub(super) fn drop_all(args: &DropArgs, control: &Control) -> Result<Dropped> {
     if place.unmark_source()? {
         dropped.removed.push(beside);
     }
-    // The record goes last: as long as anything is there, it says whose it is.
     for name in names(place.state_root()).map_err(failed)? {
-        if name.as_c_str() != c"fence.json" {
+        // Whoever waits for a lock must not meet another one of the same name.
+        if !STAYING.contains(&name.as_c_str()) {
             remove(place.state_root(), &name).map_err(failed)?;
+            dropped.removed.push(path_text(&folder.join(name.to_string_lossy().as_ref())));
         }
     }
-    let meta = of_directory(place.target_root()).map_err(failed)?;
-    remove(place.target_root(), STATE).map_err(failed)?;
-    if was_open {
-        // Applications have it: its time is that of the source, or of what they did last.
-        attributes::settle(place.target_root(), &meta);
-    }
-    rustix::fs::fsync(place.target_root()).map_err(failed)?;
-    dropped.removed.push(folder);
+    // Said last: until then, whoever drops it again finds what is left.
+    place.end()?;
+    dropped.stays.push(format!("its record, in {}", folder.display()));
     Ok(dropped)
 }
 

@@ -94,7 +94,7 @@ fn a_file_system_that_is_read_only_is_proven_and_thawed_as_it_was() {
          w freeze --remount && w drop && exit 24
          # Made writable behind our back.
          mount -o remount,rw disk; w finish && exit 25
-         w thaw --declared-by 'Li Lei' && w drop --data && ls -A target | grep . && exit 26
+         w thaw --declared-by 'Li Lei' && w drop --data && ls -A target | grep -v '^.zhengyun-migration$' && exit 26
          exit 0",
         dir = place.path("").display().to_string().trim_end_matches('/'),
     );
@@ -142,7 +142,7 @@ fn the_target_is_closed_to_others_until_it_is_opened_and_after_it_is_closed() {
     assert_ne!(others_may(), Some(true));
     report(&mut place.verb("open"));
     assert_ne!(others_may(), Some(false));
-    for verb in ["copy", "finish", "freeze", "thaw", "prepare"] {
+    for verb in ["copy", "finish", "thaw", "prepare"] {
         assert_eq!(refused(&mut place.verb(verb)).0, "TargetOpen", "{verb}");
     }
     // Somebody has a file open from before.
@@ -178,13 +178,84 @@ fn dropping_takes_what_was_copied_only_when_told() {
     place.copied();
     let dropped = report(&mut place.verb("drop"));
     assert!(
-        !place.state().exists() && !place.beside().exists() && place.target().join("noise").exists(),
+        !place.beside().exists() && place.target().join("noise").exists() && place.record()["dropped"] == true,
         "{dropped:#}"
     );
     let place = Move::hostile();
     place.copied();
     let dropped = report(place.verb("drop").arg("--data"));
     assert!(dropped["items"].as_u64().unwrap() > 20, "{dropped:#}");
-    assert_eq!(std::fs::read_dir(place.target()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(place.target()).unwrap().count(), 1, "the record");
     assert!(place.source().join("noise").exists());
+}
+
+#[test]
+fn whoever_comes_late_to_what_is_over_is_refused_and_a_further_migration_is_not() {
+    let mut place = Move::hostile();
+    place.epoch = 3;
+    place.copied();
+    report(&mut place.verb("drop"));
+    place.epoch = 2;
+    for verb in ["prepare", "copy", "freeze", "open", "drop"] {
+        assert_eq!(refused(&mut place.verb(verb)).0, "EpochOutrun", "{verb}");
+    }
+    place.epoch = 3;
+    for verb in ["copy", "freeze", "open"] {
+        assert_eq!(refused(&mut place.verb(verb)).0, "NotPrepared", "{verb}");
+    }
+    // What it copied stands there: nothing else may be moved to it, as to any folder that is not empty.
+    (place.epoch, place.migration) = (0, "another");
+    let (reason, message) = refused(&mut place.verb("prepare"));
+    assert_eq!(reason, "TargetInvalid", "{message}");
+    for entry in std::fs::read_dir(place.target()).unwrap().map(Result::unwrap) {
+        if entry.path() == place.state() {
+        } else if entry.file_type().unwrap().is_dir() {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        } else {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    report(&mut place.verb("prepare"));
+    assert_eq!((&place.record()["migration"], &place.record()["epoch"]), (&"another".into(), &0.into()));
+    report(&mut place.verb("copy"));
+    place.assert_moved();
+}
+
+#[test]
+fn a_source_is_held_against_its_freeze_once_more_while_applications_have_the_target() {
+    let place = Move::hostile();
+    place.copied();
+    report(&mut place.freeze());
+    report(&mut place.verb("finish"));
+    report(&mut place.verb("open"));
+    std::fs::write(place.target().join("theirs"), "written by applications").unwrap();
+    let again = report(&mut place.freeze());
+    assert_eq!((&again["state"], &again["strength"]), (&"open".into(), &"Declared".into()), "{again:#}");
+    assert!(again["evidence"].to_string().contains("read once more"), "{again:#}");
+    std::fs::write(place.source().join("deep-er"), "late").unwrap();
+    assert_eq!(refused(&mut place.freeze()).0, "SourceWritten");
+    assert_eq!(place.record()["state"], "open");
+}
+
+#[test]
+fn a_probe_looks_at_single_files_and_follows_no_link() {
+    let place = Move::hostile();
+    place.copied();
+    let probe = |expected: &str| {
+        let mut probe = place.verb("probe");
+        probe.args(["--expect", expected]);
+        probe
+    };
+    let found = report(&mut probe(r#"{"path": "deep-er"}"#));
+    let digest = found["files"][0]["digest"].as_str().unwrap().to_owned();
+    report(&mut probe(&format!(r#"{{"path": "deep-er", "digest": "{digest}"}}"#)));
+    let other = format!(r#"{{"path": "deep-er", "digest": "sha256:{}"}}"#, "0".repeat(64));
+    for wrong in [other.as_str(), r#"{"path": "not-there"}"#, r#"{"path": "deep"}"#] {
+        let (reason, message) = refused(&mut probe(wrong));
+        assert_eq!(reason, "ProbeFailed", "{wrong}: {message}");
+    }
+    std::os::unix::fs::symlink("/etc/passwd", place.target().join("way-out")).unwrap();
+    assert_eq!(refused(&mut probe(r#"{"path": "way-out"}"#)).0, "ProbeFailed");
+    let output = probe(r#"{"path": "../x"}"#).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

@@ -60,6 +60,14 @@ fn after_opening_the_way_back_says_what_it_loses_and_a_new_copy_must_be_told_to_
     }
     let (reason, message) = refused(&mut place.verb("thaw"));
     assert_eq!(reason, "TargetOpen", "{message}");
+    // While applications have the target, a freeze closes nothing anew and holds the source against what it was.
+    let again = report(&mut place.verb("freeze"));
+    assert!(again["strength"] == "Proven" && !again["evidence"].as_array().unwrap().is_empty(), "{again:#}");
+    assert!(!can_write(place.source.port) && can_write(place.target.port));
+    place.source.sql("postgres", "CREATE ROLE intruder LOGIN; GRANT CONNECT ON DATABASE archive TO intruder").unwrap();
+    let (reason, message) = refused(&mut place.verb("freeze"));
+    assert_eq!(reason, "NotClosed", "{message}");
+    place.source.sql("postgres", "REVOKE CONNECT ON DATABASE archive FROM intruder; DROP ROLE intruder").unwrap();
     sql(&place.target, "INSERT INTO log (n) VALUES (4711)");
     let begun = Instant::now();
     assert_eq!(report(&mut place.verb("close"))["strength"], "Proven");
