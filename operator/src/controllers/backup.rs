@@ -20,7 +20,7 @@ use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::backup::{Event, Facts, Next, Work, follow, step, work};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
-pub(crate) use self::prepare::{Head, plan_of, remember_head};
+pub(crate) use self::prepare::{Head, is_inside, plan_of, remember_head};
 use self::room::{held, ready, without_room};
 use super::Context;
 use super::recovery::charge::For;
@@ -348,8 +348,9 @@ async fn rest(context: &Context, api: &Api<SystemBackup>, backup: &SystemBackup,
         return Ok(Action::await_change());
     }
     let mut open = false;
+    let (namespace, uid) = (backup.namespace().unwrap_or_default(), backup.uid());
     for ground in prepare::entered(context, backup) {
-        if let Err(why) = reach::close(context, &ground, Access::Read).await {
+        if let Err(why) = reach::leave(context, &namespace, uid.as_deref(), (&ground, Access::Read)).await? {
             open = true;
             tracing::warn!(
                 site = ground.site,

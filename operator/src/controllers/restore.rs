@@ -14,6 +14,7 @@ use zhengyun_crds::{Reason, marks};
 use zhengyun_domain::recovery::restore::{Event, Facts, follow, step};
 use zhengyun_domain::recovery::run::{Fault, Order, Sighting};
 
+pub(crate) use self::prepare::is_inside;
 use super::Context;
 use super::recovery::order::Refusal;
 use super::recovery::{self, Recovery, reach, run_id};
@@ -174,8 +175,9 @@ async fn rest(context: &Context, api: &Api<SystemRestore>, restore: &SystemResto
         return Ok(Action::await_change());
     }
     let mut open = false;
+    let (namespace, uid) = (restore.namespace().unwrap_or_default(), restore.uid());
     if let Some((ground, access)) = prepare::entered(context, restore)
-        && let Err(why) = reach::close(context, &ground, access).await
+        && let Err(why) = reach::leave(context, &namespace, uid.as_deref(), (&ground, access)).await?
     {
         open = true;
         tracing::warn!(

@@ -85,7 +85,12 @@ pub(super) fn entered(context: &Context, backup: &SystemBackup) -> Vec<Ground> {
     grants.iter().filter_map(|grant| reach::readable(context, &namespace, grant)).collect()
 }
 
-/// The same, where a refusal is for good.
+/// Where it is let in now: what it reads is written down, and it has not ended.
+pub(crate) fn is_inside(context: &Context, backup: &SystemBackup) -> Vec<Ground> {
+    if super::phase(backup).is_terminal() || begun(backup).is_none() { Vec::new() } else { entered(context, backup) }
+}
+
+/// What [`prepare`] finds, where a refusal is for good.
 pub(super) async fn confirmed(
     context: &Context,
     backup: &SystemBackup,

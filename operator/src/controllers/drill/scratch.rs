@@ -102,12 +102,8 @@ impl Held {
 }
 
 async fn find(context: &Context, drill: &RecoveryDrill, part: usize) -> Result<Option<ResourceGrant>, ReconcileError> {
-    let (namespace, name) = (namespace(), name(drill, part));
-    let found = match context.watches.grants.get_in(&namespace, &name) {
-        Some(cached) => Some(cached.as_ref().clone()),
-        // Only the API server may say that there is none.
-        None => context.namespaced::<ResourceGrant>(&namespace).get_opt(&name).await?,
-    };
+    // Read anew: what it says of itself may end the drill, and an operator that stood still remembers it as it was.
+    let found = context.namespaced::<ResourceGrant>(&namespace()).get_opt(&name(drill, part)).await?;
     Ok(found.filter(|held| is_of(held, drill)))
 }
 

@@ -15,13 +15,21 @@ use crate::runtime::hub::{remove_finalizer, replace_status};
 
 /// How often it is looked at although nothing happens: that a repository is gone shows nowhere else.
 const LOOK: Duration = Duration::from_secs(60);
+/// How soon it is looked at again when a backup changed meanwhile.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Lets a plan go, or says what keeps it.
 pub(super) async fn leave(context: &Context, api: &Api<RecoveryPlan>, plan: &RecoveryPlan) -> Outcome {
+    let backups = backups_of(context, plan);
     let standing = match recovery::of(context) {
-        Some(recovery) => retention::apply(context, recovery, plan, &backups_of(context, plan)).await?,
+        Some(recovery) => retention::apply(context, recovery, plan, &backups).await?,
         None => retention::Standing::default(),
     };
+    for backup in &backups {
+        if !retention::withdraw(context, backup).await? {
+            return Ok(Action::requeue(SOON));
+        }
+    }
     let charges = super::charges(plan);
     let held = charge::told(&charges);
     if held.is_none() && !charge::is_booked(context, plan) {

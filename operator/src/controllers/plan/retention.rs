@@ -355,6 +355,18 @@ async fn tell(context: &Context, backup: &SystemBackup, record: &RetentionRecord
     }
 }
 
+/// Takes back what was said of a backup that is kept: of a plan that goes, nobody decides what becomes of it. False if it changed meanwhile.
+pub(super) async fn withdraw(context: &Context, backup: &SystemBackup) -> Result<bool, ReconcileError> {
+    let kept = |status: &&SystemBackupStatus| status.retention.as_ref().is_some_and(|r| r.fate == RetentionFate::Keep);
+    let Some(before) = backup.status.as_ref().filter(kept) else { return Ok(true) };
+    let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
+    let after = SystemBackupStatus { retention: None, ..before.clone() };
+    match replace_status(&api, backup, Some(before), &after).await {
+        Err(error) if is_conflict(&error) => Ok(false),
+        other => Ok(other.map(|_| true)?),
+    }
+}
+
 /// Deletes the record of a backup without data.
 async fn expire(context: &Context, backup: &SystemBackup) -> Result<(), ReconcileError> {
     let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());

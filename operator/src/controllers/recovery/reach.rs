@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use zhengyun_crds::recovery::StoreBackend;
+use zhengyun_crds::recovery::{StoreBackend, SystemBackup, SystemRestore};
 use zhengyun_crds::site::{Delivery, ExternalSources};
 use zhengyun_crds::{GrantPhase, ResourceGrant, marks};
 use zhengyun_domain::recovery::backup::{Observed, grant_facts, is_readable, store_facts};
 use zhengyun_domain::recovery::place::Place;
 
 use super::Context;
-use crate::controllers::department_of;
+use crate::controllers::{backup, department_of, restore};
 use crate::executor::Task;
 use crate::runtime::controller::ReconcileError;
 use crate::runtime::watches::{Kind, Watched};
@@ -134,6 +135,37 @@ pub const SHUT_AGAIN: Duration = Duration::from_secs(30);
 pub async fn close(context: &Context, ground: &Ground, access: Access) -> Result<(), String> {
     let link = link(context, &ground.site)?;
     link.close_access(&ground.namespace, &ground.uid, access).await.map_err(|e| e.to_string())
+}
+
+/// Shuts it out when a run of a department has ended, unless another one is in there by the same way: whoever ends last shuts the door.
+///
+/// That a run has ended is written down before it comes here, and the others are read from the hub: of two that end side by side at
+/// least one sees that it is the last.
+///
+/// # Errors
+/// When the hub does not answer. That the site does not is the inner error.
+pub async fn leave(
+    context: &Context,
+    namespace: &str,
+    uid: Option<&str>,
+    (ground, access): (&Ground, Access),
+) -> Result<Result<(), String>, ReconcileError> {
+    let (everything, other) = (ListParams::default(), |one: &ObjectMeta| one.uid.as_deref() != uid);
+    let backups: Api<SystemBackup> = context.namespaced(namespace);
+    let reads = |one: &SystemBackup| {
+        access == Access::Read && other(&one.metadata) && backup::is_inside(context, one).contains(ground)
+    };
+    let restores: Api<SystemRestore> = context.namespaced(namespace);
+    let restores_there = |one: &SystemRestore| {
+        other(&one.metadata)
+            && restore::is_inside(context, one).is_some_and(|(there, by)| there == *ground && by == access)
+    };
+    if backups.list(&everything).await?.iter().any(reads)
+        || restores.list(&everything).await?.iter().any(restores_there)
+    {
+        return Ok(Ok(()));
+    }
+    Ok(close(context, ground, access).await)
 }
 
 /// Gives a task the address of a site and the token of its account of recovery; or says what is missing.

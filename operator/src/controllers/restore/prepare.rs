@@ -73,7 +73,13 @@ pub(super) fn entered(context: &Context, restore: &SystemRestore) -> Option<(Gro
     target.opened(restore.spec.mode).map(|(ground, access)| (ground.clone(), access))
 }
 
-/// The same, where a refusal is for good.
+/// Where it is let in now: its process was begun, and it has not ended.
+pub(crate) fn is_inside(context: &Context, restore: &SystemRestore) -> Option<(Ground, Access)> {
+    let begun = restore.status.as_ref().is_some_and(|status| status.attempt > 0);
+    if begun && !super::phase(restore).is_terminal() { entered(context, restore) } else { None }
+}
+
+/// What [`prepare`] finds, where a refusal is for good.
 pub(super) async fn confirmed(
     context: &Context,
     restore: &SystemRestore,
