@@ -109,7 +109,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<SystemMigration>) -> O
     let Some(migration) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     let recovery = recovery::of(&context);
     if stands(&migration).stage.is_terminal() {
-        return rest(recovery, &api, &migration).await;
+        return rest(&context, recovery, &api, &migration).await;
     }
     if !has_finalizer(&migration, marks::FINALIZER_RUN) {
         if migration.metadata.deletion_timestamp.is_none() {
@@ -243,8 +243,13 @@ fn report(context: &Context, migration: &SystemMigration, seen: &Seen, next: &Ne
     status::migration(&ground, next)
 }
 
-/// It is over: what its processes left on this machine goes away.
-async fn rest(recovery: Option<&Recovery>, api: &Api<SystemMigration>, migration: &SystemMigration) -> Outcome {
+/// It is over: what its processes left on this machine goes away. It may be deleted from then on, so its room has what was signed.
+async fn rest(
+    context: &Context,
+    recovery: Option<&Recovery>,
+    api: &Api<SystemMigration>,
+    migration: &SystemMigration,
+) -> Outcome {
     if !has_finalizer(migration, marks::FINALIZER_RUN) {
         return Ok(Action::await_change());
     }
@@ -257,6 +262,9 @@ async fn rest(recovery: Option<&Recovery>, api: &Api<SystemMigration>, migration
             }
             recovery.remove(&run).await?;
         }
+    }
+    if !super::room::remembers(context, migration) {
+        return Ok(Action::requeue(LATER));
     }
     remove_finalizer(api, migration, marks::FINALIZER_RUN).await?;
     Ok(Action::await_change())

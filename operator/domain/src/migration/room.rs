@@ -4,8 +4,11 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{
-    ClosureRecord, MigrationStage, RoomDecision, RoomPhase, RoomSystemStatus, Strategy, SystemOutcome,
+    ClosureRecord, MigrationStage, RoomDecision, RoomPhase, RoomSystemStatus, SignedMigration, Strategy, SystemOutcome,
 };
+
+/// Migrations of a system of which is kept what was signed, and signatures of each.
+const KEPT: usize = 16;
 
 /// What can happen to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +101,47 @@ pub fn outcome(migration: Option<(MigrationStage, Strategy)>) -> SystemOutcome {
 pub fn has_left(system: &RoomSystemStatus) -> bool {
     matches!(system.outcome, SystemOutcome::Accepted | SystemOutcome::Retired)
         && system.evidence.as_deref().is_some_and(|digest| digest.starts_with("sha256:"))
+}
+
+/// What a room says of a system next, with what was signed of its migrations that are there.
+///
+/// What was signed stays, and a system whose source was closed for good stays gone when its migration is deleted: there was no way back for
+/// it any more.
+pub fn remembered(
+    before: Option<&RoomSystemStatus>,
+    now: RoomSystemStatus,
+    signed: Vec<SignedMigration>,
+) -> RoomSystemStatus {
+    let mut kept = before.map(|before| before.signed.clone()).unwrap_or_default();
+    for one in signed.into_iter().filter(|one| !one.signatures.is_empty()) {
+        match kept.iter_mut().find(|known| known.uid == one.uid) {
+            None => kept.push(one),
+            Some(known) => {
+                let new = one.signatures.into_iter().filter(|signature| !known.signatures.contains(signature));
+                let new: Vec<_> = new.collect();
+                known.signatures.extend(new);
+            }
+        }
+    }
+    for one in &mut kept {
+        one.signatures.truncate(KEPT);
+    }
+    // Of more than that, the oldest went long ago.
+    kept.drain(..kept.len().saturating_sub(KEPT));
+    let nothing_there = matches!(now.stage, None | Some(MigrationStage::Cancelled));
+    let past_return = |known: &&RoomSystemStatus| known.stage.is_some_and(MigrationStage::is_past_return);
+    match before.filter(past_return).filter(|known| nothing_there && has_left(known)) {
+        Some(known) => RoomSystemStatus { signed: kept, ..known.clone() },
+        None => RoomSystemStatus { signed: kept, ..now },
+    }
+}
+
+/// Whether what was signed of a migration is kept, as far as there is room for it.
+pub fn remembers(system: &RoomSystemStatus, signed: &SignedMigration) -> bool {
+    let whole = |known: &SignedMigration| {
+        known.signatures.len() >= KEPT || signed.signatures.iter().all(|one| known.signatures.contains(one))
+    };
+    signed.signatures.is_empty() || system.signed.iter().any(|known| known.uid == signed.uid && whole(known))
 }
 
 /// What is seen of a room.

@@ -131,7 +131,7 @@ fn conditions(ground: &Ground<'_>, next: &Next, went_back: Option<&Blocker>) -> 
             set.no(
                 C::Ready,
                 Reason::Cancelled,
-                "it was given up; the source is open as it was, copied data stays where it is",
+                "it was given up; the source is open as it was, and what was copied is what spec.copiedData says",
             );
             set.yes(C::Complete, Reason::Cancelled, "nothing changes any more");
         }

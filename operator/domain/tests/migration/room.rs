@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use rstest::rstest;
 use zhengyun_crds::migration::{
-    ClosureRecord, MigrationStage as M, RoomDecision, RoomKept, RoomPhase as P, RoomSystemStatus, RoomWithdrawn,
-    Strategy, SystemOutcome as O,
+    ClosureRecord, CountedSignature, MigrationStage as M, Party, RoomDecision, RoomKept, RoomPhase as P,
+    RoomSystemStatus, RoomWithdrawn, SignedMigration, SignedPurpose, Strategy, SystemOutcome as O,
 };
-use zhengyun_domain::migration::room::{Event as E, Facts, follow, forecast, has_left, late, outcome, step};
+use zhengyun_domain::migration::room::{
+    Event as E, Facts, follow, forecast, has_left, late, outcome, remembered, remembers, step,
+};
 
 use crate::at;
 
@@ -65,6 +68,7 @@ fn system(name: &str, outcome: O, evidence: Option<&str>) -> RoomSystemStatus {
         migration: None,
         stage: (outcome != O::Hosted).then_some(M::Accepted),
         evidence: evidence.map(str::to_owned),
+        signed: Vec::new(),
     }
 }
 
@@ -118,6 +122,51 @@ fn what_came_of_a_system_follows_from_its_migration() {
         }
     }
     assert_eq!(outcome(None), O::Hosted);
+}
+
+fn signed(migration: &str, by: &[&str]) -> SignedMigration {
+    let signature = |by: &&str| CountedSignature {
+        purpose: SignedPurpose::Acceptance,
+        party: Party::Department,
+        by: (*by).to_owned(),
+        digest: "sha256:b".to_owned(),
+        at: Time(at("2027-03-05T14:00:00Z")),
+    };
+    let uid = format!("uid-{migration}");
+    SignedMigration { migration: migration.to_owned(), uid, signatures: by.iter().map(signature).collect() }
+}
+
+#[test]
+fn what_was_signed_stays_when_its_migration_is_deleted() {
+    let erased = RoomSystemStatus {
+        migration: Some("ledger".to_owned()),
+        stage: Some(M::Erased),
+        ..system("tax", O::Accepted, Some("sha256:b"))
+    };
+    let first = remembered(None, erased.clone(), vec![signed("ledger", &["wang"]), signed("scans", &[])]);
+    assert_eq!(first.signed, [signed("ledger", &["wang"])], "nothing was signed of the other one");
+    let more = signed("ledger", &["wang", "bao"]);
+    assert!(!remembers(&first, &more));
+    let second = remembered(Some(&first), erased, vec![more.clone()]);
+    assert!(remembers(&second, &more) && remembers(&second, &signed("scans", &[])));
+    assert!(!remembers(&second, &signed("scans", &["wang"])));
+    // It is deleted.
+    let gone = RoomSystemStatus { stage: None, ..system("tax", O::Hosted, None) };
+    let kept = remembered(Some(&second), gone.clone(), Vec::new());
+    assert_eq!(kept, second, "the system has left, and it is known who signed");
+    let another = RoomSystemStatus { stage: Some(M::Landing), ..system("tax", O::Migrating, None) };
+    let again = remembered(Some(&kept), another, Vec::new());
+    assert_eq!((again.outcome, &again.signed), (O::Migrating, &kept.signed), "the system is back");
+    let cancelled = RoomSystemStatus { stage: Some(M::Cancelled), ..gone.clone() };
+    assert!(has_left(&remembered(Some(&kept), cancelled, Vec::new())), "what was given up takes nothing back");
+    // As long as there is a way back, a migration that is not there proves nothing.
+    let accepted = RoomSystemStatus { stage: Some(M::Accepted), ..second.clone() };
+    let lost = remembered(Some(&accepted), gone, Vec::new());
+    assert_eq!((has_left(&lost), &lost.signed), (false, &second.signed));
+    // However many there were, it stays bounded.
+    let many = (0..40).map(|n| signed(&format!("m{n}"), &["wang"])).collect();
+    let bounded = remembered(None, lost, many).signed;
+    assert_eq!((bounded.len(), bounded[15].migration.as_str()), (16, "m39"));
 }
 
 #[test]

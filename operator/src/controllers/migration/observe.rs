@@ -45,7 +45,10 @@ pub(super) struct Seen {
     pub(super) late: Vec<RunId>,
     /// Workloads whose probes are to be started, with their processes.
     pub(super) unprobed: Vec<(String, RunId)>,
-    at: Place,
+    /// Where it stands.
+    pub(super) at: Place,
+    /// What people ask for.
+    pub(super) asked: Asked,
     now: Timestamp,
     heard: Vec<Heard>,
     old: Vec<Old>,
@@ -53,7 +56,6 @@ pub(super) struct Seen {
     backups: Backups,
     outside: Outside,
     unowned: Vec<String>,
-    asked: Asked,
     limits: Limits,
     strategy: zhengyun_crds::migration::Strategy,
     erasure_recorded: bool,
