@@ -240,7 +240,9 @@ fn report(context: &Context, migration: &SystemMigration, seen: &Seen, next: &Ne
         retention,
         now: context.clock.now(),
     };
-    status::migration(&ground, next)
+    let mut status = status::migration(&ground, next);
+    place::names(context, migration).keep_to(&mut status);
+    status
 }
 
 /// It is over: what its processes left on this machine goes away. It may be deleted from then on, so its room has what was signed.

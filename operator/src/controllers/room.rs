@@ -102,6 +102,7 @@ fn plan(context: &Context, room: &MachineRoom) -> Result<MachineRoomStatus, Reco
     };
     let systems: Vec<RoomSystemStatus> = spec.systems.iter().map(of).collect();
     let facts = Facts {
+        owner: &spec.department,
         phase: before.phase.unwrap_or(RoomPhase::Registered),
         decision: spec.decision.as_ref(),
         systems: &systems,

@@ -147,6 +147,8 @@ pub fn remembers(system: &RoomSystemStatus, signed: &SignedMigration) -> bool {
 /// What is seen of a room.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
+    /// Department that owns it.
+    pub owner: &'a str,
     /// Where it stands.
     pub phase: RoomPhase,
     /// What becomes of it.
@@ -173,6 +175,7 @@ pub struct Next {
 pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
     use RoomPhase as P;
     let phase = facts.phase;
+    let left = still_there(facts.systems, facts.owner);
     let moved = |event| step(phase, event).map(|phase| Next { phase, waits: None });
     let waits = |reason, message: String| Ok(Next { phase, waits: Some((reason, message)) });
     let recorded = |next: RoomPhase, event| match facts.records.iter().find(|record| record.phase == next) {
@@ -197,22 +200,21 @@ pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
             _ => Ok(Next { phase, waits: None }),
         },
         P::ToWithdraw if matches!(facts.decision, Some(RoomDecision::Retain(_))) => moved(Event::Kept),
-        P::ToWithdraw | P::Migrating => match still_there(facts.systems) {
+        P::ToWithdraw | P::Migrating => match left {
             None => moved(Event::AllGone),
             Some(_) if phase == P::ToWithdraw && facts.systems.iter().any(leaves) => moved(Event::Leaving),
             Some(message) => waits(Reason::SystemsLeft, message),
         },
-        P::Emptied if still_there(facts.systems).is_some() => moved(Event::Refilled),
+        P::Emptied if left.is_some() => moved(Event::Refilled),
         P::Emptied => recorded(P::Sanitised, Event::Sanitised),
-        _ if still_there(facts.systems).is_some() => {
-            let message = still_there(facts.systems).unwrap_or_default();
-            waits(Reason::SystemsLeft, format!("the room's media were wiped, and yet {message}"))
-        }
-        P::Sanitised => recorded(P::AssetsDisposed, Event::Disposed),
-        P::AssetsDisposed => recorded(P::LinksCut, Event::Cut),
-        P::LinksCut => recorded(P::Closed, Event::Closed),
-        P::Closed => recorded(P::Verified, Event::Verified),
-        P::Verified => Ok(Next { phase, waits: None }),
+        P::Sanitised | P::AssetsDisposed | P::LinksCut | P::Closed | P::Verified => match (left, phase) {
+            (Some(message), _) => waits(Reason::SystemsLeft, format!("the room's media were wiped, and yet {message}")),
+            (None, P::Sanitised) => recorded(P::AssetsDisposed, Event::Disposed),
+            (None, P::AssetsDisposed) => recorded(P::LinksCut, Event::Cut),
+            (None, P::LinksCut) => recorded(P::Closed, Event::Closed),
+            (None, P::Closed) => recorded(P::Verified, Event::Verified),
+            (None, _) => Ok(Next { phase, waits: None }),
+        },
     }
 }
 
@@ -220,19 +222,18 @@ fn leaves(system: &RoomSystemStatus) -> bool {
     system.outcome != SystemOutcome::Hosted
 }
 
-/// The closure gate: that systems have not left, in words; none if all have.
-fn still_there(systems: &[RoomSystemStatus]) -> Option<String> {
+/// The closure gate: that systems have not left, in words; none if all have. The owner of a room that it shares reads nothing of the systems of
+/// other departments.
+fn still_there(systems: &[RoomSystemStatus], owner: &str) -> Option<String> {
     let left: Vec<&RoomSystemStatus> = systems.iter().filter(|system| !has_left(system)).collect();
-    let first = left.first()?;
+    let first = left.iter().find(|system| system.department == owner).or_else(|| left.first())?;
+    let counted = format!("{} of {} systems are not gone from it", left.len(), systems.len());
+    if first.department != owner {
+        return Some(format!("{counted}, all of them another department's"));
+    }
     let stage = first.stage.map_or_else(|| "no migration".to_owned(), |stage| stage.to_string());
     let unproven = if leaves(first) && first.outcome != SystemOutcome::Migrating { " and nothing signed" } else { "" };
-    Some(format!(
-        "{} of {} systems are not gone from it; the first is {}/{} ({stage}{unproven})",
-        left.len(),
-        systems.len(),
-        first.department,
-        first.system
-    ))
+    Some(format!("{counted}; the first is {}/{} ({stage}{unproven})", first.department, first.system))
 }
 
 /// The moment at which the last system is expected to have left, if they go on leaving as they did since the room was to be given up.

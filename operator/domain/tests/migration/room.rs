@@ -96,7 +96,9 @@ fn a_room_is_empty_only_when_every_system_has_left_with_evidence(
     let systems = [system("tax", O::Accepted, Some("sha256:b")), system("bills", last, evidence)];
     let decision = withdraw();
     for phase in [P::ToWithdraw, P::Migrating] {
-        let next = follow(&Facts { phase, decision: Some(&decision), systems: &systems, records: &[] }).unwrap();
+        let next =
+            follow(&Facts { owner: "finance", phase, decision: Some(&decision), systems: &systems, records: &[] })
+                .unwrap();
         assert_eq!(next.phase == P::Emptied, empty, "{phase}: {next:?}");
         if phase == P::Migrating && !empty {
             let (reason, message) = next.waits.unwrap();
@@ -177,7 +179,9 @@ fn a_room_goes_from_registration_to_verification_with_a_document_for_each_act() 
     let mut records = Vec::new();
     let (mut phase, mut trail) = (P::Registered, Vec::new());
     for _ in 0..40 {
-        let next = follow(&Facts { phase, decision: Some(&decision), systems: &gone, records: &records }).unwrap();
+        let next =
+            follow(&Facts { owner: "finance", phase, decision: Some(&decision), systems: &gone, records: &records })
+                .unwrap();
         match next.waits {
             Some((reason, message)) => {
                 assert_eq!(reason.as_str(), "RecordMissing", "{message}");
@@ -199,8 +203,13 @@ fn a_room_goes_from_registration_to_verification_with_a_document_for_each_act() 
 fn a_room_that_is_kept_waits_and_a_system_that_comes_back_fills_it_again() {
     let kept = RoomDecision::Retain(RoomKept { until: "2028-12-31".to_owned(), reason: "edge".to_owned() });
     let left = [system("tax", O::Hosted, None)];
-    let facts =
-        |phase, decision: Option<&'static RoomDecision>| Facts { phase, decision, systems: &left, records: &[] };
+    let facts = |phase, decision: Option<&'static RoomDecision>| Facts {
+        owner: "finance",
+        phase,
+        decision,
+        systems: &left,
+        records: &[],
+    };
     let kept: &'static RoomDecision = Box::leak(Box::new(kept));
     let given_up: &'static RoomDecision = Box::leak(Box::new(withdraw()));
     for (phase, decision, expected) in [
@@ -245,7 +254,7 @@ proptest! {
             let records: Vec<ClosureRecord> =
                 P::ALL.iter().enumerate().filter(|(n, _)| recorded & (1 << n) != 0).map(|(_, phase)| record(*phase)).collect();
             let decision = if keeps { &kept } else { &given_up };
-            let next = follow(&Facts { phase, decision: Some(decision), systems: &systems, records: &records }).unwrap();
+            let next = follow(&Facts { owner: "finance", phase, decision: Some(decision), systems: &systems, records: &records }).unwrap();
             if next.phase != phase {
                 prop_assert!(next.phase != P::Emptied || systems.iter().all(has_left));
                 prop_assert!(next.phase != P::Sanitised || (systems.iter().all(has_left) && recorded & (1 << 6) != 0));
@@ -254,4 +263,19 @@ proptest! {
             phase = next.phase;
         }
     }
+}
+
+/// Several departments may have systems in one room, and each reads of its own.
+#[test]
+fn a_condition_names_no_system_of_another_department() {
+    let theirs = |name: &str| RoomSystemStatus { department: "police".to_owned(), ..system(name, O::Hosted, None) };
+    let decision = withdraw();
+    let said = |systems: &[RoomSystemStatus]| {
+        let facts = Facts { owner: "finance", phase: P::Migrating, decision: Some(&decision), systems, records: &[] };
+        follow(&facts).unwrap().waits.unwrap().1
+    };
+    let both = said(&[theirs("cells"), system("tax", O::Hosted, None)]);
+    assert!(both.contains("2 of 2") && both.contains("finance/tax") && !both.contains("cells"), "{both}");
+    let other = said(&[theirs("cells"), system("tax", O::Accepted, Some("sha256:a"))]);
+    assert!(other.contains("1 of 2") && !other.contains("cells") && !other.contains("police"), "{other}");
 }
