@@ -172,7 +172,7 @@ fn a_decision_is_written_whole() {
 }
 
 fn member(name: &str, stage: Option<M>, admitted: bool) -> Member {
-    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted }
+    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted, waits: false }
 }
 
 #[test]
