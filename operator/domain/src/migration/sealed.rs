@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{
-    CountedSignature, EvidenceKind, EvidenceRecord, MigrationStage, Party, RefusedSignature, SignedPurpose,
+    CountedSignature, EvidenceKind, EvidenceRecord, MigrationStage, Party, RefusedSignature, Signature, SignedPurpose,
     SystemMigrationSpec, SystemMigrationStatus,
 };
 
@@ -83,8 +84,15 @@ const fn signed_by(purpose: SignedPurpose) -> EvidenceKind {
     }
 }
 
+/// Whether a signature was refused because nothing held it to its author.
+pub fn came_unguarded(refused: &RefusedSignature, signature: &Signature) -> bool {
+    let Signature { purpose, party, by, digest } = signature;
+    refused.reason == Reason::NotGuarded.as_str()
+        && (refused.purpose, refused.party, &refused.by, &refused.digest) == (*purpose, *party, by, digest)
+}
+
 /// Judges all signatures of a spec and writes down which count. `guarded` tells whether the API server lets in signatures of entitled
-/// people only; those that counted before count on.
+/// people only; those that counted before count on, and those that came in while it did not never count.
 pub fn judged(
     spec: &SystemMigrationSpec,
     status: &mut SystemMigrationStatus,
@@ -92,6 +100,8 @@ pub fn judged(
     now: Timestamp,
 ) -> Signatures {
     let before = std::mem::take(&mut status.signatures);
+    let unguarded = std::mem::take(&mut status.refused_signatures);
+    let is_unguarded = |signature: &Signature| unguarded.iter().any(|known| came_unguarded(known, signature));
     let known = |purpose: SignedPurpose, party: Party, by: &str, digest: &str| {
         before.iter().find(|c| c.purpose == purpose && c.party == party && c.by == by && c.digest == digest)
     };
@@ -100,7 +110,8 @@ pub fn judged(
         .iter()
         .map(|signature| Candidate {
             signature,
-            entitled: guarded || known(signature.purpose, signature.party, &signature.by, &signature.digest).is_some(),
+            guarded: known(signature.purpose, signature.party, &signature.by, &signature.digest).is_some()
+                || (guarded && !is_unguarded(signature)),
         })
         .collect();
     let none = Vec::new();

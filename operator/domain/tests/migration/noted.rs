@@ -184,6 +184,19 @@ fn what_was_signed_stays_signed() {
     assert_eq!(status.signatures, before);
     // One that came while nothing guarded does not count.
     let mut fresh = SystemMigrationStatus { signatures: Vec::new(), ..status };
-    assert!(judged(&spec(all), &mut fresh, false, at(NOW)).acceptance.is_err());
+    assert!(judged(&spec(all.clone()), &mut fresh, false, at(NOW)).acceptance.is_err());
     assert_eq!(fresh.refused_signatures.len(), 3);
+    // Nor later, when something guards again: anybody could have written it.
+    for _ in 0..2 {
+        assert!(judged(&spec(all.clone()), &mut fresh, true, at(NOW)).acceptance.is_err());
+        assert!(fresh.refused_signatures.iter().all(|one| one.reason == "NotGuarded" && one.digest == accepted));
+    }
+    // In another round there is another digest, and the same people sign it.
+    let again = Ground { subject: Subject { uid: "u", round: 1 }, ..ground(&unsigned, M::ParallelRun) };
+    seal(&mut fresh, &again);
+    let anew = digest(&fresh.evidence, K::Acceptance).unwrap().to_owned();
+    let mut both = all.clone();
+    both.extend(all.into_iter().map(|signature| Signature { digest: anew.clone(), ..signature }));
+    assert!(judged(&spec(both), &mut fresh, true, at(NOW)).acceptance.is_ok());
+    assert_eq!((fresh.signatures.len(), fresh.refused_signatures.len()), (3, 3));
 }
