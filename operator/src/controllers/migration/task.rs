@@ -159,11 +159,14 @@ fn of_database(workload: &Workload, from: &RoomDatabase, verb: MigrationVerb, ta
         }
         V::Copy => {
             task.text("--follow");
-            if let Some(budget) = from.wal_budget_mib {
-                task.option("--wal-budget-mib", budget.to_string());
-            }
         }
         V::Assess | V::Compare | V::Freeze | V::Finish | V::Open | V::Close | V::Thaw | V::Drop => {}
+    }
+    // What the source may keep of its log, while somebody follows it and when nobody does any more.
+    if matches!(verb, V::Copy | V::Thaw)
+        && let Some(budget) = from.wal_budget_mib
+    {
+        task.option("--wal-budget-mib", budget.to_string());
     }
 }
 
