@@ -341,6 +341,8 @@ wire_enum! {
         AwaitingSignature = "AwaitingSignature",
         /// What was signed is not what is to be signed now.
         EvidenceChanged = "EvidenceChanged",
+        /// It came in while the API server did not hold signatures to their authors.
+        NotGuarded = "NotGuarded",
         /// It cannot be proven that the other side is closed.
         NotProvenClosed = "NotProvenClosed",
         /// Traffic was admitted: the way back loses what was written since, and somebody has to sign for that.

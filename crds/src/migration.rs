@@ -13,7 +13,7 @@ mod wave;
 
 pub use room::{
     ClosureRecord, HostedSystem, MachineRoom, MachineRoomSpec, MachineRoomStatus, RoomDecision, RoomKept, RoomPhase,
-    RoomSystemStatus, RoomWithdrawn, SystemOutcome,
+    RoomSystemStatus, RoomWithdrawn, SignedMigration, SystemOutcome,
 };
 pub use sign::{Party, RefusedSignature, Signature, SignedPurpose, Signers};
 pub use stage::{MigrationStage, MigrationStep, MigrationVerb, Severity, Strategy};

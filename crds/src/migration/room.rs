@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stage::MigrationStage;
+use super::status::CountedSignature;
 use crate::condition::{Condition, conditions_schema};
 use crate::names::DisplayNames;
 use crate::site::{ExternalSources, Location};
@@ -167,6 +168,22 @@ wire_enum! {
     }
 }
 
+/// What was signed of a migration out of the room. It stays when the migration is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedMigration {
+    /// Migration.
+    #[schemars(length(max = 40))]
+    pub migration: String,
+    /// Its UID: another one may have the same name.
+    #[schemars(length(max = 63))]
+    pub uid: String,
+    /// What counted for its acceptance and for the erasure of what its source held.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub signatures: Vec<CountedSignature>,
+}
+
 /// How a system of the room stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -190,6 +207,10 @@ pub struct RoomSystemStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     pub evidence: Option<String>,
+    /// What was signed of its migrations, those that were deleted among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub signed: Vec<SignedMigration>,
 }
 
 /// What the operator says about a room.

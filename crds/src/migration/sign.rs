@@ -89,6 +89,10 @@ pub struct RefusedSignature {
     /// Who signed.
     #[schemars(length(max = 256))]
     pub by: String,
+    /// What was signed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 71))]
+    pub digest: String,
     /// Stable code.
     #[schemars(length(max = 63))]
     pub reason: String,

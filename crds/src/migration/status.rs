@@ -73,9 +73,13 @@ pub struct ProgressSample {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyProgress {
-    /// How much is copied, in percent: at least 1 once anything is, 100 only when everything is, and never less than before.
+    /// How much is copied, in percent: at least 1 once anything is, 100 only when everything is, and never less than before. While a copy is
+    /// made anew it is what the one before had reached.
     #[serde(default)]
     pub percent: i32,
+    /// How often the copy was begun anew; what is done and what is left count from then on.
+    #[serde(default)]
+    pub repeats: i32,
     /// Files, rows or other items that are done.
     #[serde(default)]
     pub objects_done: i64,

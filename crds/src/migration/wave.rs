@@ -120,7 +120,7 @@ pub struct MigrationWaveSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub freezes: Vec<FreezeDays>,
-    /// Migrations that may be under way at once.
+    /// Migrations that may be under way at once. One that waits for signatures or is paused does not count.
     #[serde(default = "MigrationWaveSpec::one")]
     #[schemars(range(min = 1, max = 64))]
     pub max_parallel: i32,

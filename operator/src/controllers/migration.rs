@@ -109,7 +109,7 @@ pub async fn reconcile(context: Arc<Context>, cached: Arc<SystemMigration>) -> O
     let Some(migration) = api.get_opt(&cached.name_any()).await? else { return Ok(Action::await_change()) };
     let recovery = recovery::of(&context);
     if stands(&migration).stage.is_terminal() {
-        return rest(recovery, &api, &migration).await;
+        return rest(&context, recovery, &api, &migration).await;
     }
     if !has_finalizer(&migration, marks::FINALIZER_RUN) {
         if migration.metadata.deletion_timestamp.is_none() {
@@ -240,11 +240,18 @@ fn report(context: &Context, migration: &SystemMigration, seen: &Seen, next: &Ne
         retention,
         now: context.clock.now(),
     };
-    status::migration(&ground, next)
+    let mut status = status::migration(&ground, next);
+    place::names(context, migration).keep_to(&mut status);
+    status
 }
 
-/// It is over: what its processes left on this machine goes away.
-async fn rest(recovery: Option<&Recovery>, api: &Api<SystemMigration>, migration: &SystemMigration) -> Outcome {
+/// It is over: what its processes left on this machine goes away. It may be deleted from then on, so its room has what was signed.
+async fn rest(
+    context: &Context,
+    recovery: Option<&Recovery>,
+    api: &Api<SystemMigration>,
+    migration: &SystemMigration,
+) -> Outcome {
     if !has_finalizer(migration, marks::FINALIZER_RUN) {
         return Ok(Action::await_change());
     }
@@ -257,6 +264,9 @@ async fn rest(recovery: Option<&Recovery>, api: &Api<SystemMigration>, migration
             }
             recovery.remove(&run).await?;
         }
+    }
+    if !super::room::remembers(context, migration) {
+        return Ok(Action::requeue(LATER));
     }
     remove_finalizer(api, migration, marks::FINALIZER_RUN).await?;
     Ok(Action::await_change())

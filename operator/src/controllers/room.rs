@@ -9,12 +9,13 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use zhengyun_crds::migration::{
     EvidenceKind, HostedSystem, MachineRoom, MachineRoomStatus, MigrationStage, RoomPhase, RoomSystemStatus,
+    SignedMigration, SignedPurpose,
 };
 use zhengyun_crds::{SystemMigration, marks};
-use zhengyun_domain::migration::room::{Facts, follow, forecast, has_left, outcome};
+use zhengyun_domain::migration::room::{self, Facts, follow, forecast, has_left, outcome, remembered};
 use zhengyun_domain::migration::{sealed, status};
 
-use super::{Context, migration};
+use super::{Context, department_of, migration};
 use crate::runtime::backoff::spread;
 use crate::runtime::controller::{Outcome, ReconcileError, Triggers};
 use crate::runtime::hub::replace_status;
@@ -27,7 +28,7 @@ const LOOK: Duration = Duration::from_hours(1);
 /// What makes a room be looked at anew: the migrations out of it.
 pub fn triggers(context: &Context) -> Triggers<MachineRoom> {
     let w = &context.watches;
-    let facts = |one: &SystemMigration| (one.spec.room.clone(), stage_of(one), signed_by(one));
+    let facts = |one: &SystemMigration| (one.spec.room.clone(), stage_of(one), signed_by(one), signed_of(one));
     Triggers::own(&w.rooms).on_facts(&w.migrations, facts, |one| [ObjectRef::new(&one.spec.room)])
 }
 
@@ -41,6 +42,30 @@ fn signed_by(one: &SystemMigration) -> Option<String> {
     let digest = sealed::digest(&status.evidence, EvidenceKind::Acceptance)?;
     let signed = status.signatures.iter().any(|signature| signature.digest == digest);
     signed.then(|| digest.to_owned())
+}
+
+/// What was signed of a migration and stays when it is deleted.
+fn signed_of(one: &SystemMigration) -> SignedMigration {
+    let all = one.status.as_ref().map(|status| status.signatures.as_slice()).unwrap_or_default();
+    let lasting = |purpose| matches!(purpose, SignedPurpose::Acceptance | SignedPurpose::Erasure);
+    SignedMigration {
+        migration: one.name_any(),
+        uid: one.uid().unwrap_or_default(),
+        signatures: all.iter().filter(|signature| lasting(signature.purpose)).cloned().collect(),
+    }
+}
+
+/// Whether the room of a migration has what was signed of it; there is nothing to wait for where no room hosts the system.
+pub(super) fn remembers(context: &Context, migration: &SystemMigration) -> bool {
+    let namespace = migration.namespace().unwrap_or_default();
+    let (department, system, signed) = (department_of(&namespace), &migration.spec.system, signed_of(migration));
+    let hosts = |hosted: &HostedSystem| hosted.department == department && hosted.system == *system;
+    let room = context.watches.rooms.get(&migration.spec.room);
+    let stands = |room: &MachineRoom| room.metadata.deletion_timestamp.is_none() && room.spec.systems.iter().any(hosts);
+    let Some(room) = room.filter(|room| stands(room)) else { return true };
+    let systems = room.status.as_ref().map(|status| status.systems.as_slice()).unwrap_or_default();
+    let of = |one: &&RoomSystemStatus| one.department == department && one.system == *system;
+    signed.signatures.is_empty() || systems.iter().find(of).is_some_and(|one| room::remembers(one, &signed))
 }
 
 /// Brings a room up to date, one phase at a time.
@@ -68,9 +93,16 @@ pub async fn reconcile(context: Arc<Context>, room: Arc<MachineRoom>) -> Outcome
 fn plan(context: &Context, room: &MachineRoom) -> Result<MachineRoomStatus, ReconcileError> {
     let (spec, now) = (&room.spec, context.clock.now());
     let before = room.status.clone().unwrap_or_default();
-    let systems: Vec<RoomSystemStatus> =
-        spec.systems.iter().map(|hosted| system(context, &room.name_any(), hosted)).collect();
+    let known = |hosted: &HostedSystem| {
+        before.systems.iter().find(|one| one.department == hosted.department && one.system == hosted.system)
+    };
+    let of = |hosted: &HostedSystem| {
+        let (now, signed) = system(context, &room.name_any(), hosted);
+        remembered(known(hosted), now, signed)
+    };
+    let systems: Vec<RoomSystemStatus> = spec.systems.iter().map(of).collect();
     let facts = Facts {
+        owner: &spec.department,
         phase: before.phase.unwrap_or(RoomPhase::Registered),
         decision: spec.decision.as_ref(),
         systems: &systems,
@@ -86,8 +118,9 @@ fn plan(context: &Context, room: &MachineRoom) -> Result<MachineRoomStatus, Reco
     Ok(status::room(&before, room.metadata.generation, systems, &next, day, now))
 }
 
-/// How a system stands: it has left once every migration of it out of this room has come so far, so the one that is behind counts.
-fn system(context: &Context, room: &str, hosted: &HostedSystem) -> RoomSystemStatus {
+/// How a system stands, and what was signed of its migrations. It has left once every migration of it out of this room has come so far, so
+/// the one that is behind counts.
+fn system(context: &Context, room: &str, hosted: &HostedSystem) -> (RoomSystemStatus, Vec<SignedMigration>) {
     let namespace = format!("{}{}", marks::DEPARTMENT_NAMESPACE_PREFIX, hosted.department);
     let all = context.watches.migrations.matching(|one| {
         one.namespace().as_deref() == Some(namespace.as_str())
@@ -98,12 +131,14 @@ fn system(context: &Context, room: &str, hosted: &HostedSystem) -> RoomSystemSta
         let stage = stage_of(one);
         (stage == MigrationStage::Cancelled, stage.is_accepted(), one.metadata.creation_timestamp.clone())
     });
-    RoomSystemStatus {
+    let now = RoomSystemStatus {
         department: hosted.department.clone(),
         system: hosted.system.clone(),
         outcome: outcome(found.map(|one| (stage_of(one), one.spec.strategy))),
         migration: found.map(|one| one.name_any()),
         stage: found.map(|one| stage_of(one)),
         evidence: found.and_then(|one| signed_by(one)),
-    }
+        signed: Vec::new(),
+    };
+    (now, all.iter().map(|one| signed_of(one)).collect())
 }

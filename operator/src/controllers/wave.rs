@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use zhengyun_crds::migration::{MigrationStage, MigrationWave, MigrationWaveStatus, WaveMember};
+use zhengyun_crds::migration::{MigrationStage, MigrationWave, MigrationWaveStatus, WaveMember, WaveMemberStatus};
 use zhengyun_crds::{SystemMigration, marks};
 use zhengyun_domain::migration::status;
-use zhengyun_domain::migration::wave::{Member, Rules, Standing, admit};
+use zhengyun_domain::migration::wave::{Member, Rules, Standing, admit, last_seen, waits_for_people};
 use zhengyun_domain::migration::window::Calendar;
 
 use super::{Context, department_of};
@@ -27,11 +27,15 @@ pub fn triggers(context: &Arc<Context>) -> Triggers<MigrationWave> {
     let w = &context.watches;
     let (of_migrations, of_waves) = (Arc::clone(context), Arc::clone(context));
     Triggers::own(&w.waves)
-        .on_facts(&w.migrations, stage_of, move |migration| {
-            let namespace = migration.namespace().unwrap_or_default();
-            let (department, name) = (department_of(&namespace).to_owned(), migration.name_any());
-            naming(&of_migrations, |member| member.department == department && member.migration == name)
-        })
+        .on_facts(
+            &w.migrations,
+            |one| (stage_of(one), waits(one)),
+            move |migration| {
+                let namespace = migration.namespace().unwrap_or_default();
+                let (department, name) = (department_of(&namespace).to_owned(), migration.name_any());
+                naming(&of_migrations, |member| member.department == department && member.migration == name)
+            },
+        )
         .on_facts(
             &w.waves,
             |wave| wave.status.as_ref().map(stages_told),
@@ -57,11 +61,29 @@ fn stage_of(migration: &SystemMigration) -> Option<MigrationStage> {
     migration.status.as_ref().and_then(|status| status.stage)
 }
 
-/// Where a member stands; none if there is no such migration.
-fn stage(context: &Context, member: &WaveMember) -> Option<MigrationStage> {
+/// Whether it waits for people to decide.
+fn waits(migration: &SystemMigration) -> bool {
+    let blocker = migration.status.as_ref().and_then(|status| status.blocker.as_ref());
+    blocker.is_some_and(|blocker| waits_for_people(&blocker.reason))
+}
+
+fn found(context: &Context, member: &WaveMember) -> Option<Arc<SystemMigration>> {
     let namespace = format!("{}{}", marks::DEPARTMENT_NAMESPACE_PREFIX, member.department);
-    let found = context.watches.migrations.get_in(&namespace, &member.migration)?;
-    Some(stage_of(&found).unwrap_or(MigrationStage::Discovered))
+    context.watches.migrations.get_in(&namespace, &member.migration)
+}
+
+/// What a wave said of a member.
+fn said_of<'a>(wave: &'a MigrationWave, member: &WaveMember) -> Option<&'a WaveMemberStatus> {
+    let all = wave.status.as_ref().map(|status| status.members.as_slice()).unwrap_or_default();
+    all.iter().find(|known| known.department == member.department && known.migration == member.migration)
+}
+
+/// Where a member stands, or where it stood if it is over and was deleted; none if there is no such migration.
+fn stage(context: &Context, wave: &MigrationWave, member: &WaveMember) -> Option<MigrationStage> {
+    match found(context, member) {
+        Some(found) => Some(stage_of(&found).unwrap_or(MigrationStage::Discovered)),
+        None => last_seen(said_of(wave, member).and_then(|known| known.stage)),
+    }
 }
 
 /// Brings a wave up to date.
@@ -86,15 +108,11 @@ fn plan(context: &Context, wave: &MigrationWave) -> MigrationWaveStatus {
     let members: Vec<Member> = spec
         .members
         .iter()
-        .map(|member| {
-            let of = |known: &&zhengyun_crds::migration::WaveMemberStatus| {
-                known.department == member.department && known.migration == member.migration
-            };
-            Member {
-                key: (member.department.clone(), member.migration.clone()),
-                stage: stage(context, member),
-                admitted: before.members.iter().find(of).is_some_and(|known| known.admitted),
-            }
+        .map(|member| Member {
+            key: (member.department.clone(), member.migration.clone()),
+            stage: stage(context, wave, member),
+            admitted: said_of(wave, member).is_some_and(|known| known.admitted),
+            waits: found(context, member).is_some_and(|found| waits(&found)),
         })
         .collect();
     let waves: BTreeMap<String, Standing> = context
@@ -103,7 +121,7 @@ fn plan(context: &Context, wave: &MigrationWave) -> MigrationWaveStatus {
         .all()
         .iter()
         .map(|wave| {
-            let stages = wave.spec.members.iter().map(|member| stage(context, member)).collect();
+            let stages = wave.spec.members.iter().map(|member| stage(context, wave, member)).collect();
             (wave.name_any(), Standing { after: wave.spec.after.clone(), stages })
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::case::{Case, create, fields, merge, no, status, yes};
+use super::case::{Case, create, delete, fields, merge, no, status, yes};
 use super::ground::HERE;
 use super::objects::{at, long, object, with};
 use super::who::{ADMIN, AUTHORITY, CLERK, HEAD, OTHER_HEAD, PROVIDER, Who};
@@ -213,6 +213,7 @@ fn life() -> Vec<Case> {
     let record = "a signature cannot be changed or taken away";
     let ended = "a migration that ended stays as it ended";
     let agreed = "stay as they were signed for";
+    let undeleted = "is not deleted before it is over";
     let counted = json!({
         "purpose": "Cutover", "party": "Department", "by": "head", "digest": digest('a'), "at": "2026-01-01T00:00:00Z"
     });
@@ -247,7 +248,12 @@ fn life() -> Vec<Case> {
         no(WHO, "has others sign", spec(json!({ "signers": { "authority": ["friend"] } })), agreed),
         yes(WHO, "is rolled back", status(&open, json!({ "stage": "RolledBack" }))).for_real(),
         yes(WHO, "allows a longer downtime next time", spec(json!({ "cutover": { "downtimeBudget": "1h" } }))),
-        yes(WHO, "runs on the cloud", status(&open, json!({ "stage": "ParallelRun" }))).for_real(),
+        yes(WHO, "cuts over", status(&open, json!({ "stage": "CuttingOver", "step": "Probe" }))).for_real(),
+        yes(WHO, "deletes it before traffic is admitted", delete(&open)),
+        yes(WHO, "is opened", status(&open, json!({ "step": "Open" }))).for_real(),
+        no(WHO, "deletes it while applications get the target", delete(&open), undeleted),
+        yes(WHO, "runs on the cloud", status(&open, json!({ "stage": "ParallelRun", "step": null }))).for_real(),
+        no(WHO, "deletes it while it runs on the cloud", delete(&open), undeleted),
         no(WHO, "shortens the trial while it runs", spec(json!({ "trial": { "length": "0s" } })), agreed),
         no(
             WHO,
@@ -260,6 +266,7 @@ fn life() -> Vec<Case> {
         yes(WHO, "gives it up", merge(&over, json!({ "spec": { "cancel": true } }))).for_real(),
         no(WHO, "takes that back", merge(&over, json!({ "spec": { "cancel": false } })), for_good),
         yes(WHO, "is cancelled", status(&over, json!({ "stage": "Cancelled" }))).for_real(),
+        yes(WHO, "deletes what is over", delete(&over)),
         no(WHO, "begins anew", status(&over, json!({ "stage": "Landing" })), ended),
         no(WHO, "loses its stage", status(&over, json!({ "stage": null })), ended),
     ]

@@ -48,6 +48,7 @@ async fn a_system_leaves_its_room_and_the_room_is_closed() {
     passed("tried again and cut over", cut_over(&ground).await);
     passed("accepted and closed for good", accepted(&ground).await);
     passed("kept and erased", erased(&ground).await);
+    passed("deleted, and known to its room", deleted(&ground).await);
     passed("the room is closed", room_closed(&ground).await);
     passed("waves hold what may not begin", waves::hold(&ground).await);
     passed("the way back is signed for, and what is cancelled leaves nothing", ways_back::gone(&ground).await);
@@ -191,6 +192,10 @@ async fn cut_over(ground: &Ground) -> Result<()> {
     }
     ensure!(status.rollback == Some(RollbackLoss::SinceAdmitted), "{:?}", status.rollback);
     eprintln!("neither side was open for {:?}, frozen {:?}", status.downtime, wanted);
+    match ground.of(MIGRATION).delete().await {
+        Err(error) if format!("{error:#}").contains("is not deleted before it is over") => {}
+        other => bail!("what runs on the cloud is deleted: {other:?}"),
+    }
     // Applications write to what they have.
     fs::write(ground.landing().join("written-on-the-cloud.ofd"), "new")?;
     Ok(())
@@ -237,6 +242,27 @@ async fn erased(ground: &Ground) -> Result<()> {
         Ok(if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) })
     })
     .await
+}
+
+/// What is over may be deleted: its room knows that the system has left, and who signed for it.
+async fn deleted(ground: &Ground) -> Result<()> {
+    ground.of(MIGRATION).delete().await?;
+    zhengyun_tests::lab::wait::settled("the migration is gone", ground::PATIENCE, || async {
+        let found = ground.of(MIGRATION).by(ADMIN)?.get_opt(MIGRATION).await?;
+        Ok(if found.is_none() { Ok(()) } else { Err("it is there".to_owned()) })
+    })
+    .await?;
+    let room = ground.room_is(ROOM, "Emptied").await?;
+    let signatures: Vec<&str> = room.systems[0]
+        .signed
+        .iter()
+        .flat_map(|one| &one.signatures)
+        .map(|signature| signature.purpose.as_str())
+        .collect();
+    ensure!(room.left == 0 && room.systems[0].evidence.is_some(), "{room:?}");
+    ensure!(signatures.iter().filter(|purpose| **purpose == "Acceptance").count() == 3, "{signatures:?}");
+    ensure!(signatures.iter().filter(|purpose| **purpose == "Erasure").count() == 2, "{signatures:?}");
+    Ok(())
 }
 
 async fn room_closed(ground: &Ground) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use zhengyun_crds::SystemMigration;
 use zhengyun_crds::migration::{MigrationStage, SystemMigrationStatus};
@@ -74,6 +74,12 @@ impl Migration<'_> {
     pub(crate) async fn change(&self, spec: Value) -> Result<()> {
         let api = self.by(CLERK)?;
         api.patch(self.name, &PatchParams::default(), &Patch::Merge(&json!({ "spec": spec }))).await?;
+        Ok(())
+    }
+
+    /// Deletes it, as the clerk.
+    pub(crate) async fn delete(&self) -> Result<()> {
+        self.by(CLERK)?.delete(self.name, &DeleteParams::default()).await?;
         Ok(())
     }
 

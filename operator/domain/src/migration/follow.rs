@@ -6,9 +6,9 @@ mod cutover;
 mod work;
 
 use zhengyun_crds::Reason;
-use zhengyun_crds::migration::{Blocker, MigrationStage, MigrationStep, MigrationVerb, Party, Strategy};
+use zhengyun_crds::migration::{Blocker, CopiedData, MigrationStage, MigrationStep, MigrationVerb, Party, Strategy};
 
-use super::facts::{Facts, Work};
+use super::facts::{Asked, Facts, Work};
 use super::gate::{self, Gate, blocker};
 use super::machine::{Event, Illegal, Place, step};
 use crate::recovery::run::{Fault, Order, Sighting};
@@ -100,6 +100,12 @@ pub const fn verb(at: Place) -> Option<MigrationVerb> {
 pub const fn follows(at: Place) -> bool {
     use MigrationStage as M;
     matches!(at.stage, M::FullCopy | M::Replicating | M::Rehearsed | M::ReadyForCutover)
+}
+
+/// Whether what was copied is deleted by what takes away what was made to copy: on the way out of a migration that is given up, by its spec
+/// or by deleting it. Applications work on nothing of it there.
+pub fn deletes_copy(at: Place, asked: Asked, copied: CopiedData) -> bool {
+    at == Place::back(MigrationStep::Drop) && asked.cancel && copied == CopiedData::Delete
 }
 
 /// Decides.

@@ -46,6 +46,7 @@ pub fn next(before: &CopyProgress, reading: &Reading) -> CopyProgress {
     let percent = percent(bytes_done, bytes_total, reading.complete).max(before.percent).clamp(0, 100);
     let mut after = CopyProgress {
         percent,
+        repeats: before.repeats,
         objects_done: reading.objects_done.max(before.objects_done),
         objects_total: reading.objects_total.max(before.objects_done).max(reading.objects_done),
         bytes_done,
@@ -70,6 +71,25 @@ pub fn next(before: &CopyProgress, reading: &Reading) -> CopyProgress {
         after.time_left_high = Some(told(estimate.high));
     }
     after
+}
+
+/// What a status says once a copy is begun anew. How far the one before had come stays shown; what is done and the estimate are the new one's.
+pub fn anew(before: &CopyProgress) -> CopyProgress {
+    if before.bytes_done == 0 && before.objects_done == 0 {
+        return before.clone();
+    }
+    CopyProgress {
+        percent: before.percent,
+        repeats: before.repeats.saturating_add(1),
+        objects_total: before.objects_total,
+        bytes_total: before.bytes_total,
+        ..CopyProgress::default()
+    }
+}
+
+/// Whether something that was copied before is being copied again.
+const fn is_repeating(progress: &CopyProgress) -> bool {
+    progress.repeats > 0 && progress.bytes_done < progress.bytes_total
 }
 
 fn told(seconds: i64) -> zhengyun_crds::DurationText {
@@ -198,9 +218,10 @@ pub fn together(shown: i32, all: &[&CopyProgress]) -> CopyProgress {
     let (bytes_done, bytes_total) = (sum(|p| p.bytes_done), sum(|p| p.bytes_total));
     let complete = !all.is_empty() && all.iter().all(|one| one.percent == 100);
     // What cannot be told of one cannot be told of all.
-    let told = all.iter().all(|one| one.percent == 100 || one.time_left.is_some());
+    let told = all.iter().all(|one| (one.percent == 100 && !is_repeating(one)) || one.time_left.is_some());
     CopyProgress {
         percent: percent(bytes_done, bytes_total, complete).max(shown),
+        repeats: all.iter().map(|one| one.repeats).max().unwrap_or_default(),
         objects_done: sum(|p| p.objects_done),
         objects_total: sum(|p| p.objects_total),
         bytes_done,
@@ -214,9 +235,15 @@ pub fn together(shown: i32, all: &[&CopyProgress]) -> CopyProgress {
     }
 }
 
-/// As people read it: `2h30m (2h to 3h10m)`.
+/// As people read it: `2h30m (2h to 3h10m)`, and whether it is copied again.
 pub fn shown(progress: &CopyProgress) -> Option<String> {
-    let (left, low, high) =
-        (progress.time_left.as_ref()?, progress.time_left_low.as_ref()?, progress.time_left_high.as_ref()?);
-    Some(format!("{left} ({low} to {high})"))
+    let left = match (&progress.time_left, &progress.time_left_low, &progress.time_left_high) {
+        (Some(left), Some(low), Some(high)) => Some(format!("{left} ({low} to {high})")),
+        _ => None,
+    };
+    match left {
+        Some(left) if is_repeating(progress) => Some(format!("again: {left}")),
+        None if is_repeating(progress) => Some("again".to_owned()),
+        left => left,
+    }
 }

@@ -4,8 +4,11 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{
-    ClosureRecord, MigrationStage, RoomDecision, RoomPhase, RoomSystemStatus, Strategy, SystemOutcome,
+    ClosureRecord, MigrationStage, RoomDecision, RoomPhase, RoomSystemStatus, SignedMigration, Strategy, SystemOutcome,
 };
+
+/// Migrations of a system of which is kept what was signed, and signatures of each.
+const KEPT: usize = 16;
 
 /// What can happen to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,9 +103,52 @@ pub fn has_left(system: &RoomSystemStatus) -> bool {
         && system.evidence.as_deref().is_some_and(|digest| digest.starts_with("sha256:"))
 }
 
+/// What a room says of a system next, with what was signed of its migrations that are there.
+///
+/// What was signed stays, and a system whose source was closed for good stays gone when its migration is deleted: there was no way back for
+/// it any more.
+pub fn remembered(
+    before: Option<&RoomSystemStatus>,
+    now: RoomSystemStatus,
+    signed: Vec<SignedMigration>,
+) -> RoomSystemStatus {
+    let mut kept = before.map(|before| before.signed.clone()).unwrap_or_default();
+    for one in signed.into_iter().filter(|one| !one.signatures.is_empty()) {
+        match kept.iter_mut().find(|known| known.uid == one.uid) {
+            None => kept.push(one),
+            Some(known) => {
+                let new = one.signatures.into_iter().filter(|signature| !known.signatures.contains(signature));
+                let new: Vec<_> = new.collect();
+                known.signatures.extend(new);
+            }
+        }
+    }
+    for one in &mut kept {
+        one.signatures.truncate(KEPT);
+    }
+    // Of more than that, the oldest went long ago.
+    kept.drain(..kept.len().saturating_sub(KEPT));
+    let nothing_there = matches!(now.stage, None | Some(MigrationStage::Cancelled));
+    let past_return = |known: &&RoomSystemStatus| known.stage.is_some_and(MigrationStage::is_past_return);
+    match before.filter(past_return).filter(|known| nothing_there && has_left(known)) {
+        Some(known) => RoomSystemStatus { signed: kept, ..known.clone() },
+        None => RoomSystemStatus { signed: kept, ..now },
+    }
+}
+
+/// Whether what was signed of a migration is kept, as far as there is room for it.
+pub fn remembers(system: &RoomSystemStatus, signed: &SignedMigration) -> bool {
+    let whole = |known: &SignedMigration| {
+        known.signatures.len() >= KEPT || signed.signatures.iter().all(|one| known.signatures.contains(one))
+    };
+    signed.signatures.is_empty() || system.signed.iter().any(|known| known.uid == signed.uid && whole(known))
+}
+
 /// What is seen of a room.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
+    /// Department that owns it.
+    pub owner: &'a str,
     /// Where it stands.
     pub phase: RoomPhase,
     /// What becomes of it.
@@ -129,6 +175,7 @@ pub struct Next {
 pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
     use RoomPhase as P;
     let phase = facts.phase;
+    let left = still_there(facts.systems, facts.owner);
     let moved = |event| step(phase, event).map(|phase| Next { phase, waits: None });
     let waits = |reason, message: String| Ok(Next { phase, waits: Some((reason, message)) });
     let recorded = |next: RoomPhase, event| match facts.records.iter().find(|record| record.phase == next) {
@@ -153,22 +200,21 @@ pub fn follow(facts: &Facts<'_>) -> Result<Next, Illegal> {
             _ => Ok(Next { phase, waits: None }),
         },
         P::ToWithdraw if matches!(facts.decision, Some(RoomDecision::Retain(_))) => moved(Event::Kept),
-        P::ToWithdraw | P::Migrating => match still_there(facts.systems) {
+        P::ToWithdraw | P::Migrating => match left {
             None => moved(Event::AllGone),
             Some(_) if phase == P::ToWithdraw && facts.systems.iter().any(leaves) => moved(Event::Leaving),
             Some(message) => waits(Reason::SystemsLeft, message),
         },
-        P::Emptied if still_there(facts.systems).is_some() => moved(Event::Refilled),
+        P::Emptied if left.is_some() => moved(Event::Refilled),
         P::Emptied => recorded(P::Sanitised, Event::Sanitised),
-        _ if still_there(facts.systems).is_some() => {
-            let message = still_there(facts.systems).unwrap_or_default();
-            waits(Reason::SystemsLeft, format!("the room's media were wiped, and yet {message}"))
-        }
-        P::Sanitised => recorded(P::AssetsDisposed, Event::Disposed),
-        P::AssetsDisposed => recorded(P::LinksCut, Event::Cut),
-        P::LinksCut => recorded(P::Closed, Event::Closed),
-        P::Closed => recorded(P::Verified, Event::Verified),
-        P::Verified => Ok(Next { phase, waits: None }),
+        P::Sanitised | P::AssetsDisposed | P::LinksCut | P::Closed | P::Verified => match (left, phase) {
+            (Some(message), _) => waits(Reason::SystemsLeft, format!("the room's media were wiped, and yet {message}")),
+            (None, P::Sanitised) => recorded(P::AssetsDisposed, Event::Disposed),
+            (None, P::AssetsDisposed) => recorded(P::LinksCut, Event::Cut),
+            (None, P::LinksCut) => recorded(P::Closed, Event::Closed),
+            (None, P::Closed) => recorded(P::Verified, Event::Verified),
+            (None, _) => Ok(Next { phase, waits: None }),
+        },
     }
 }
 
@@ -176,19 +222,18 @@ fn leaves(system: &RoomSystemStatus) -> bool {
     system.outcome != SystemOutcome::Hosted
 }
 
-/// The closure gate: that systems have not left, in words; none if all have.
-fn still_there(systems: &[RoomSystemStatus]) -> Option<String> {
+/// The closure gate: that systems have not left, in words; none if all have. The owner of a room that it shares reads nothing of the systems of
+/// other departments.
+fn still_there(systems: &[RoomSystemStatus], owner: &str) -> Option<String> {
     let left: Vec<&RoomSystemStatus> = systems.iter().filter(|system| !has_left(system)).collect();
-    let first = left.first()?;
+    let first = left.iter().find(|system| system.department == owner).or_else(|| left.first())?;
+    let counted = format!("{} of {} systems are not gone from it", left.len(), systems.len());
+    if first.department != owner {
+        return Some(format!("{counted}, all of them another department's"));
+    }
     let stage = first.stage.map_or_else(|| "no migration".to_owned(), |stage| stage.to_string());
     let unproven = if leaves(first) && first.outcome != SystemOutcome::Migrating { " and nothing signed" } else { "" };
-    Some(format!(
-        "{} of {} systems are not gone from it; the first is {}/{} ({stage}{unproven})",
-        left.len(),
-        systems.len(),
-        first.department,
-        first.system
-    ))
+    Some(format!("{counted}; the first is {}/{} ({stage}{unproven})", first.department, first.system))
 }
 
 /// The moment at which the last system is expected to have left, if they go on leaving as they did since the room was to be given up.

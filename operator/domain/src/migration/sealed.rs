@@ -1,17 +1,19 @@
 //! What people sign, made where it can be signed and kept from then on, and what came of the signatures.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{
-    CountedSignature, EvidenceKind, EvidenceRecord, MigrationStage, Party, RefusedSignature, SignedPurpose,
+    CountedSignature, EvidenceKind, EvidenceRecord, MigrationStage, Party, RefusedSignature, Signature, SignedPurpose,
     SystemMigrationSpec, SystemMigrationStatus,
 };
 
-use super::evidence::{self, Subject};
+use super::evidence::{self, Subject, Terms};
 use super::facts::Signatures;
 use super::machine::Place;
 use super::noted;
 use super::sign::{Candidate, judge, terms};
+use super::window::Open;
 
 /// What a digest is made of, besides the evidence.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +22,12 @@ pub struct Ground<'a> {
     pub subject: Subject<'a>,
     /// Where it stands.
     pub at: Place,
-    /// Start of the window that a cutover would be approved for.
-    pub window: Option<Timestamp>,
+    /// What people agree to besides the evidence.
+    pub terms: Terms<'a>,
+    /// The window that a cutover would be approved for, or was.
+    pub window: Option<Open>,
+    /// Length of the parallel run.
+    pub trial: SignedDuration,
     /// Root of the manifest of the newest verified backup.
     pub backup: Option<&'a str>,
     /// Now.
@@ -31,21 +37,26 @@ pub struct Ground<'a> {
 /// Makes what can be signed at the present place. Elsewhere what was made stays, so that what was signed stays signed.
 pub fn seal(status: &mut SystemMigrationStatus, ground: &Ground<'_>) {
     use MigrationStage as M;
-    let (subject, now) = (ground.subject, ground.now);
+    let (subject, terms, now) = (ground.subject, ground.terms, ground.now);
     let put = |all: &mut Vec<EvidenceRecord>, kind, digest: String| noted::evidence(all, kind, "", digest, now);
     let admitted = status.traffic_admitted_at.as_ref().map(|at| at.0);
     if matches!(ground.at.stage, M::Rehearsed | M::ReadyForCutover)
         && let Some(window) = ground.window
     {
-        let digest = evidence::cutover(subject, window, &status.evidence);
+        let digest = evidence::cutover(subject, terms, window, &status.evidence);
         put(&mut status.evidence, EvidenceKind::Cutover, digest);
     }
     if let Some(admitted) = admitted.filter(|_| ground.at.goes_back_signed()) {
-        put(&mut status.evidence, EvidenceKind::Rollback, evidence::rollback(subject, admitted));
+        put(&mut status.evidence, EvidenceKind::Rollback, evidence::rollback(subject, terms, admitted));
     }
-    if ground.at.stage == M::ParallelRun {
+    // Nobody says that it runs as it should before the trial is over, nor with what was signed for a trial before this one.
+    let is_over = admitted.is_some_and(|admitted| now.duration_since(admitted) >= ground.trial);
+    if ground.at.stage == M::ParallelRun && !is_over {
+        status.evidence.retain(|record| record.kind != EvidenceKind::Acceptance);
+    }
+    if ground.at.stage == M::ParallelRun && is_over {
         let downtime = status.downtime.as_ref().map(|text| text.as_str().to_owned()).unwrap_or_default();
-        let digest = evidence::acceptance(subject, admitted, &downtime, &status.evidence);
+        let digest = evidence::acceptance(subject, terms, admitted, &downtime, &status.evidence);
         put(&mut status.evidence, EvidenceKind::Acceptance, digest);
     }
     // The backup of the day it was first asked about: another one each night would leave nobody time to sign.
@@ -53,7 +64,7 @@ pub fn seal(status: &mut SystemMigrationStatus, ground: &Ground<'_>) {
         && let (Some(accepted), Some(backup)) = (digest(&status.evidence, EvidenceKind::Acceptance), ground.backup)
         && digest(&status.evidence, EvidenceKind::Erasure).is_none()
     {
-        let erasure = evidence::erasure(subject, accepted, backup);
+        let erasure = evidence::erasure(subject, terms, accepted, backup);
         put(&mut status.evidence, EvidenceKind::Erasure, erasure);
     }
 }
@@ -73,8 +84,15 @@ const fn signed_by(purpose: SignedPurpose) -> EvidenceKind {
     }
 }
 
+/// Whether a signature was refused because nothing held it to its author.
+pub fn came_unguarded(refused: &RefusedSignature, signature: &Signature) -> bool {
+    let Signature { purpose, party, by, digest } = signature;
+    refused.reason == Reason::NotGuarded.as_str()
+        && (refused.purpose, refused.party, &refused.by, &refused.digest) == (*purpose, *party, by, digest)
+}
+
 /// Judges all signatures of a spec and writes down which count. `guarded` tells whether the API server lets in signatures of entitled
-/// people only; those that counted before count on.
+/// people only; those that counted before count on, and those that came in while it did not never count.
 pub fn judged(
     spec: &SystemMigrationSpec,
     status: &mut SystemMigrationStatus,
@@ -82,6 +100,8 @@ pub fn judged(
     now: Timestamp,
 ) -> Signatures {
     let before = std::mem::take(&mut status.signatures);
+    let unguarded = std::mem::take(&mut status.refused_signatures);
+    let is_unguarded = |signature: &Signature| unguarded.iter().any(|known| came_unguarded(known, signature));
     let known = |purpose: SignedPurpose, party: Party, by: &str, digest: &str| {
         before.iter().find(|c| c.purpose == purpose && c.party == party && c.by == by && c.digest == digest)
     };
@@ -90,7 +110,8 @@ pub fn judged(
         .iter()
         .map(|signature| Candidate {
             signature,
-            entitled: guarded || known(signature.purpose, signature.party, &signature.by, &signature.digest).is_some(),
+            guarded: known(signature.purpose, signature.party, &signature.by, &signature.digest).is_some()
+                || (guarded && !is_unguarded(signature)),
         })
         .collect();
     let none = Vec::new();

@@ -6,13 +6,13 @@ use zhengyun_crds::migration::{Party, RefusedSignature, Signature, SignedPurpose
 use super::facts::Signed;
 use crate::condition::cut;
 
-/// A signature, and whether the API server knows the signer as entitled to sign for the party.
+/// A signature, and whether the API server held it to its author and to who may sign for the party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
     /// The signature.
     pub signature: &'a Signature,
-    /// Whether the signer holds the right.
-    pub entitled: bool,
+    /// Whether it did when the signature came in.
+    pub guarded: bool,
 }
 
 /// What a purpose asks for.
@@ -70,6 +70,7 @@ pub fn judge<'a>(terms: &Terms<'_>, candidates: &[Candidate<'a>]) -> Judgement<'
                 purpose: signature.purpose,
                 party: signature.party,
                 by: signature.by.clone(),
+                digest: signature.digest.clone(),
                 reason: reason.as_str().to_owned(),
                 message: cut(message, 500),
             }),
@@ -81,6 +82,16 @@ pub fn judge<'a>(terms: &Terms<'_>, candidates: &[Candidate<'a>]) -> Judgement<'
 
 fn objection(terms: &Terms<'_>, candidate: &Candidate<'_>, counted: &[&Signature]) -> Option<(Reason, String)> {
     let Signature { party, by, digest, .. } = candidate.signature;
+    // Before anything else: what came in so is known by this reason, and never counts.
+    if !candidate.guarded {
+        return Some((
+            Reason::NotGuarded,
+            format!(
+                "anybody could have written it: it came in while policy zhengyun-migration was not enforced; once it is, raise spec.round, and {by} signs the digest of {} that is in status.evidence then",
+                terms.purpose
+            ),
+        ));
+    }
     let people = terms.needed.iter().find(|(needed, ..)| needed == party).map(|(_, people, _)| *people);
     let Some(people) = people else {
         return Some((Reason::NotEntitled, format!("{party} does not sign for {}", terms.purpose)));
@@ -89,12 +100,6 @@ fn objection(terms: &Terms<'_>, candidate: &Candidate<'_>, counted: &[&Signature
         return Some((
             Reason::NotEntitled,
             format!("{by} is not among those who sign {} for {party}: {}", terms.purpose, people.join(", ")),
-        ));
-    }
-    if !candidate.entitled {
-        return Some((
-            Reason::NotEntitled,
-            format!("{by} may not sign for {party} in this department: ask the cloud administrator for the role"),
         ));
     }
     if terms.digest != Some(digest.as_str()) {

@@ -10,9 +10,9 @@ use zhengyun_crds::{ConditionType as C, DurationText, Reason};
 
 use super::follow::Next;
 use super::machine::{Event, Place};
-use super::room;
 use super::wave::{Hold, Key, Member};
 use super::window::Open;
+use super::{forecast, room};
 use crate::condition::{ConditionSet, cut};
 use crate::finding::Finding;
 use crate::recovery::duration;
@@ -80,7 +80,10 @@ fn moments(ground: &Ground<'_>, next: &Next, status: &mut SystemMigrationStatus)
             status.retained_until = ground.now.checked_add(ground.retention).ok().map(Time);
         }
         Some(Event::Admitted | Event::FellBehind) => {
-            status.workloads.iter_mut().for_each(|workload| workload.in_step_since = None);
+            for workload in &mut status.workloads {
+                workload.in_step_since = None;
+                workload.progress = forecast::anew(&workload.progress);
+            }
         }
         _ => {}
     }
@@ -131,7 +134,7 @@ fn conditions(ground: &Ground<'_>, next: &Next, went_back: Option<&Blocker>) -> 
             set.no(
                 C::Ready,
                 Reason::Cancelled,
-                "it was given up; the source is open as it was, copied data stays where it is",
+                "it was given up; the source is open as it was, and what was copied is what spec.copiedData says",
             );
             set.yes(C::Complete, Reason::Cancelled, "nothing changes any more");
         }

@@ -20,17 +20,35 @@ pub struct Member {
     pub stage: Option<MigrationStage>,
     /// Whether it was let in before.
     pub admitted: bool,
+    /// Whether it waits for people to decide: nothing is done meanwhile that others would have to wait for.
+    pub waits: bool,
 }
 
 impl Member {
-    /// Whether it has one of the places: it is under way, or was let in and has not begun.
-    fn holds_place(&self) -> bool {
+    /// Whether it was let in: it is under way, or may begin.
+    fn is_in(&self) -> bool {
         match self.stage {
             Some(MigrationStage::Scheduled) => self.admitted,
             Some(stage) => stage.is_under_way(),
             None => false,
         }
     }
+
+    /// Whether it has one of the places. While it waits for people it gives its place up, and takes it again when they have decided.
+    fn holds_place(&self) -> bool {
+        self.is_in() && !self.waits
+    }
+}
+
+/// Whether a migration waits for people to decide, by the reason for which it waits.
+pub fn waits_for_people(reason: &str) -> bool {
+    [Reason::AwaitingSignature, Reason::Paused].iter().any(|known| known.as_str() == reason)
+}
+
+/// Where a migration stands that is not there any more: one that is past its point of no return goes only when it is over, and one that was
+/// given up stays given up. Of any other nobody knows what becomes of its system.
+pub fn last_seen(before: Option<MigrationStage>) -> Option<MigrationStage> {
+    before.filter(|stage| stage.is_past_return() || *stage == MigrationStage::Cancelled)
 }
 
 /// A wave, as far as others look at it.
@@ -147,7 +165,7 @@ pub fn admit(
     let mut said = Vec::new();
     for member in members {
         let verdict = match member.stage {
-            _ if member.holds_place() => None,
+            _ if member.is_in() => None,
             Some(MigrationStage::Scheduled) => match &hold {
                 Some(hold) => Some(hold.clone()),
                 None if places >= rules.max_parallel => {

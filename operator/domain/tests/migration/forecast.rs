@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use zhengyun_crds::DurationText;
 use zhengyun_crds::migration::CopyProgress;
-use zhengyun_domain::migration::forecast::{Reading, next, shown, together};
+use zhengyun_domain::migration::forecast::{Reading, anew, next, shown, together};
 use zhengyun_domain::recovery::duration;
 
 fn seconds(text: Option<&DurationText>) -> Option<f64> {
@@ -138,6 +138,39 @@ fn a_huge_copy_shows_that_it_has_begun_and_a_nearly_done_one_that_it_has_not_end
     assert_eq!((done.percent, done.time_left.clone(), done.lag), (100, None, Some("3s".into())));
     let empty = next(&CopyProgress::default(), &Reading { complete: true, ..reading(0, 0, 0) });
     assert_eq!(empty.percent, 100);
+}
+
+/// A copy that is lost and made once more: what was reached stays shown, it is said that it repeats, and what is left is the new one's.
+#[test]
+fn a_copy_that_is_begun_anew_says_so() {
+    let total = 1_000_000;
+    let mut progress = next(&CopyProgress::default(), &reading(0, 0, total));
+    for second in 1..=8 {
+        progress = next(&progress, &reading(second * 10, second * 100_000, total));
+    }
+    assert_eq!((progress.percent, progress.repeats), (80, 0));
+    progress = anew(&progress);
+    assert_eq!((progress.percent, progress.repeats, progress.bytes_done), (80, 1, 0));
+    assert_eq!(shown(&progress).as_deref(), Some("again"));
+    assert_eq!(anew(&progress), progress, "nothing of the new one is done yet");
+    // It goes on at a tenth of the rate.
+    for second in 9..=29 {
+        progress = next(&progress, &reading(second * 10, (second - 8) * 10_000, total));
+        assert_eq!((progress.percent, progress.repeats), (80, 1));
+    }
+    let left = seconds(progress.time_left.as_ref()).unwrap();
+    assert!((left - 790.0).abs() < 160.0, "{left}");
+    let both = together(80, &[&progress, &CopyProgress { percent: 100, ..CopyProgress::default() }]);
+    assert_eq!((both.percent, both.repeats), (80, 1));
+    assert!(shown(&both).unwrap().starts_with("again: "), "{both:?}");
+    // One that had come to its end and is made again is not told as if nothing were left.
+    let done = next(&progress, &Reading { complete: true, ..reading(9_000, total, total) });
+    assert_eq!((done.percent, shown(&done)), (100, None));
+    let once_more = anew(&done);
+    assert_eq!((once_more.percent, once_more.repeats), (100, 2));
+    assert_eq!(together(100, &[&once_more, &progress]).time_left, None, "of one of them nothing is known");
+    let ended = next(&once_more, &Reading { complete: true, ..reading(9_999, total, total) });
+    assert_eq!((ended.percent, ended.repeats, shown(&ended)), (100, 2, None));
 }
 
 #[test]

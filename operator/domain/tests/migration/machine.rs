@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use zhengyun_crds::migration::{MigrationStage as M, MigrationStep as S};
+use zhengyun_crds::migration::{CopiedData, MigrationStage as M, MigrationStep as S};
+use zhengyun_domain::migration::facts::Asked;
+use zhengyun_domain::migration::follow::deletes_copy;
 use zhengyun_domain::migration::machine::{Event as E, Place, Undo, step, undo};
 
 fn legal() -> Vec<(Place, E, Place)> {
@@ -177,5 +179,18 @@ fn what_undoes_a_place_is_what_its_table_says() {
             Undo::NoWayBack => step(place, E::LossSigned).is_err() && step(place, E::CancelAsked).is_err(),
         };
         assert!(expected, "{place}: {:?}", undo(place));
+    }
+}
+
+/// Nothing of what applications may work on is deleted, whatever somebody asks for.
+#[test]
+fn a_copy_is_deleted_only_of_a_migration_that_is_given_up() {
+    let given_up = Asked { cancel: true, ..Asked::default() };
+    for place in Place::all() {
+        let deletes = deletes_copy(place, given_up, CopiedData::Delete);
+        assert_eq!(deletes, place == Place::back(S::Drop), "{place}");
+        assert!(!(deletes && place.target_may_be_open()), "{place}");
+        assert!(!deletes_copy(place, given_up, CopiedData::Keep), "{place}");
+        assert!(!deletes_copy(place, Asked::default(), CopiedData::Delete), "{place}");
     }
 }

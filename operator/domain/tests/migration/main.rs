@@ -14,6 +14,7 @@ mod evidence;
 mod follow;
 mod forecast;
 mod machine;
+mod names;
 mod noted;
 mod room;
 mod scene;

@@ -4,14 +4,15 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use zhengyun_crds::migration::{
-    EvidenceKind as K, MigrationStage as M, MigrationVerb as V, Party, Severity, Signature, SignedPurpose,
-    SystemMigrationSpec, SystemMigrationStatus,
+    EvidenceKind as K, EvidenceRecord, MigrationStage as M, MigrationVerb as V, Party, Severity, Signature,
+    SignedPurpose, SystemMigrationSpec, SystemMigrationStatus,
 };
-use zhengyun_domain::migration::evidence::Subject;
+use zhengyun_domain::migration::evidence::{Subject, Terms};
 use zhengyun_domain::migration::follow::FOLLOWING;
 use zhengyun_domain::migration::machine::Place;
 use zhengyun_domain::migration::noted::{Heard, Look, noted};
 use zhengyun_domain::migration::sealed::{Ground, digest, judged, seal};
+use zhengyun_domain::migration::window::Open;
 use zhengyun_domain::recovery::run::{Fault, Sighting, Standing};
 
 use crate::at;
@@ -123,24 +124,45 @@ fn spec(signatures: Vec<Signature>) -> SystemMigrationSpec {
     spec
 }
 
-fn ground(stage: M) -> Ground<'static> {
+fn ground(spec: &SystemMigrationSpec, stage: M) -> Ground<'_> {
     Ground {
         subject: Subject { uid: "u", round: 0 },
         at: Place::at(stage),
-        window: Some(at("2027-03-05T14:00:00Z")),
+        terms: Terms::of(spec),
+        window: Some(Open { start: at("2027-03-05T14:00:00Z"), end: at("2027-03-05T22:00:00Z") }),
+        trial: SignedDuration::from_hours(24),
         backup: Some("root"),
         now: at(NOW),
     }
 }
 
+/// What runs on trial is signed for once that is over, and with nothing that was signed for a trial before.
+#[test]
+fn the_acceptance_is_offered_once_the_trial_is_over() {
+    let spec = spec(Vec::new());
+    let mut status = SystemMigrationStatus {
+        traffic_admitted_at: Some(Time(at("2027-03-04T15:00:01Z"))),
+        ..SystemMigrationStatus::default()
+    };
+    let before = "sha256:of the trial before".to_owned();
+    status.evidence =
+        vec![EvidenceRecord { kind: K::Acceptance, workload: String::new(), digest: before, at: Time(at(NOW)) }];
+    seal(&mut status, &ground(&spec, M::ParallelRun));
+    assert_eq!(digest(&status.evidence, K::Acceptance), None, "a second is left");
+    assert!(digest(&status.evidence, K::Rollback).is_some(), "the way back can be signed all the time");
+    seal(&mut status, &Ground { now: at("2027-03-05T15:00:01Z"), ..ground(&spec, M::ParallelRun) });
+    assert!(digest(&status.evidence, K::Acceptance).is_some_and(|digest| digest.len() == 71));
+}
+
 /// What is signed is made where it can be signed, and what was signed stays signed when later evidence comes.
 #[test]
 fn what_was_signed_stays_signed() {
-    let mut status =
-        SystemMigrationStatus { traffic_admitted_at: Some(Time(at(NOW))), ..SystemMigrationStatus::default() };
-    seal(&mut status, &ground(M::Planned));
+    let admitted = Some(Time(at("2027-03-01T15:00:00Z")));
+    let mut status = SystemMigrationStatus { traffic_admitted_at: admitted, ..SystemMigrationStatus::default() };
+    let unsigned = spec(Vec::new());
+    seal(&mut status, &ground(&unsigned, M::Planned));
     assert!(status.evidence.is_empty(), "there is nothing to sign yet");
-    seal(&mut status, &ground(M::ParallelRun));
+    seal(&mut status, &ground(&unsigned, M::ParallelRun));
     let accepted = digest(&status.evidence, K::Acceptance).unwrap().to_owned();
     let sign = |party, by: &str| Signature {
         purpose: SignedPurpose::Acceptance,
@@ -156,12 +178,25 @@ fn what_was_signed_stays_signed() {
     // The source is proven closed once more, and the API server's guards are away for a while.
     status =
         noted(&status, &heard(Some((V::Freeze, Sighting::Done(json!({ "strength": "Proven" })))), None), look(NOW));
-    seal(&mut status, &ground(M::Accepted));
+    seal(&mut status, &ground(&unsigned, M::Accepted));
     assert_eq!(digest(&status.evidence, K::Acceptance), Some(accepted.as_str()));
     assert!(judged(&spec(all.clone()), &mut status, false, at("2027-03-06T15:00:00Z")).acceptance.is_ok());
     assert_eq!(status.signatures, before);
     // One that came while nothing guarded does not count.
     let mut fresh = SystemMigrationStatus { signatures: Vec::new(), ..status };
-    assert!(judged(&spec(all), &mut fresh, false, at(NOW)).acceptance.is_err());
+    assert!(judged(&spec(all.clone()), &mut fresh, false, at(NOW)).acceptance.is_err());
     assert_eq!(fresh.refused_signatures.len(), 3);
+    // Nor later, when something guards again: anybody could have written it.
+    for _ in 0..2 {
+        assert!(judged(&spec(all.clone()), &mut fresh, true, at(NOW)).acceptance.is_err());
+        assert!(fresh.refused_signatures.iter().all(|one| one.reason == "NotGuarded" && one.digest == accepted));
+    }
+    // In another round there is another digest, and the same people sign it.
+    let again = Ground { subject: Subject { uid: "u", round: 1 }, ..ground(&unsigned, M::ParallelRun) };
+    seal(&mut fresh, &again);
+    let anew = digest(&fresh.evidence, K::Acceptance).unwrap().to_owned();
+    let mut both = all.clone();
+    both.extend(all.into_iter().map(|signature| Signature { digest: anew.clone(), ..signature }));
+    assert!(judged(&spec(both), &mut fresh, true, at(NOW)).acceptance.is_ok());
+    assert_eq!((fresh.signatures.len(), fresh.refused_signatures.len()), (3, 3));
 }

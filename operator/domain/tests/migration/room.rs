@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use rstest::rstest;
 use zhengyun_crds::migration::{
-    ClosureRecord, MigrationStage as M, RoomDecision, RoomKept, RoomPhase as P, RoomSystemStatus, RoomWithdrawn,
-    Strategy, SystemOutcome as O,
+    ClosureRecord, CountedSignature, MigrationStage as M, Party, RoomDecision, RoomKept, RoomPhase as P,
+    RoomSystemStatus, RoomWithdrawn, SignedMigration, SignedPurpose, Strategy, SystemOutcome as O,
 };
-use zhengyun_domain::migration::room::{Event as E, Facts, follow, forecast, has_left, late, outcome, step};
+use zhengyun_domain::migration::room::{
+    Event as E, Facts, follow, forecast, has_left, late, outcome, remembered, remembers, step,
+};
 
 use crate::at;
 
@@ -65,6 +68,7 @@ fn system(name: &str, outcome: O, evidence: Option<&str>) -> RoomSystemStatus {
         migration: None,
         stage: (outcome != O::Hosted).then_some(M::Accepted),
         evidence: evidence.map(str::to_owned),
+        signed: Vec::new(),
     }
 }
 
@@ -92,7 +96,9 @@ fn a_room_is_empty_only_when_every_system_has_left_with_evidence(
     let systems = [system("tax", O::Accepted, Some("sha256:b")), system("bills", last, evidence)];
     let decision = withdraw();
     for phase in [P::ToWithdraw, P::Migrating] {
-        let next = follow(&Facts { phase, decision: Some(&decision), systems: &systems, records: &[] }).unwrap();
+        let next =
+            follow(&Facts { owner: "finance", phase, decision: Some(&decision), systems: &systems, records: &[] })
+                .unwrap();
         assert_eq!(next.phase == P::Emptied, empty, "{phase}: {next:?}");
         if phase == P::Migrating && !empty {
             let (reason, message) = next.waits.unwrap();
@@ -120,6 +126,51 @@ fn what_came_of_a_system_follows_from_its_migration() {
     assert_eq!(outcome(None), O::Hosted);
 }
 
+fn signed(migration: &str, by: &[&str]) -> SignedMigration {
+    let signature = |by: &&str| CountedSignature {
+        purpose: SignedPurpose::Acceptance,
+        party: Party::Department,
+        by: (*by).to_owned(),
+        digest: "sha256:b".to_owned(),
+        at: Time(at("2027-03-05T14:00:00Z")),
+    };
+    let uid = format!("uid-{migration}");
+    SignedMigration { migration: migration.to_owned(), uid, signatures: by.iter().map(signature).collect() }
+}
+
+#[test]
+fn what_was_signed_stays_when_its_migration_is_deleted() {
+    let erased = RoomSystemStatus {
+        migration: Some("ledger".to_owned()),
+        stage: Some(M::Erased),
+        ..system("tax", O::Accepted, Some("sha256:b"))
+    };
+    let first = remembered(None, erased.clone(), vec![signed("ledger", &["wang"]), signed("scans", &[])]);
+    assert_eq!(first.signed, [signed("ledger", &["wang"])], "nothing was signed of the other one");
+    let more = signed("ledger", &["wang", "bao"]);
+    assert!(!remembers(&first, &more));
+    let second = remembered(Some(&first), erased, vec![more.clone()]);
+    assert!(remembers(&second, &more) && remembers(&second, &signed("scans", &[])));
+    assert!(!remembers(&second, &signed("scans", &["wang"])));
+    // It is deleted.
+    let gone = RoomSystemStatus { stage: None, ..system("tax", O::Hosted, None) };
+    let kept = remembered(Some(&second), gone.clone(), Vec::new());
+    assert_eq!(kept, second, "the system has left, and it is known who signed");
+    let another = RoomSystemStatus { stage: Some(M::Landing), ..system("tax", O::Migrating, None) };
+    let again = remembered(Some(&kept), another, Vec::new());
+    assert_eq!((again.outcome, &again.signed), (O::Migrating, &kept.signed), "the system is back");
+    let cancelled = RoomSystemStatus { stage: Some(M::Cancelled), ..gone.clone() };
+    assert!(has_left(&remembered(Some(&kept), cancelled, Vec::new())), "what was given up takes nothing back");
+    // As long as there is a way back, a migration that is not there proves nothing.
+    let accepted = RoomSystemStatus { stage: Some(M::Accepted), ..second.clone() };
+    let lost = remembered(Some(&accepted), gone, Vec::new());
+    assert_eq!((has_left(&lost), &lost.signed), (false, &second.signed));
+    // However many there were, it stays bounded.
+    let many = (0..40).map(|n| signed(&format!("m{n}"), &["wang"])).collect();
+    let bounded = remembered(None, lost, many).signed;
+    assert_eq!((bounded.len(), bounded[15].migration.as_str()), (16, "m39"));
+}
+
 #[test]
 fn a_room_goes_from_registration_to_verification_with_a_document_for_each_act() {
     let gone = [system("tax", O::Accepted, Some("sha256:b"))];
@@ -128,7 +179,9 @@ fn a_room_goes_from_registration_to_verification_with_a_document_for_each_act() 
     let mut records = Vec::new();
     let (mut phase, mut trail) = (P::Registered, Vec::new());
     for _ in 0..40 {
-        let next = follow(&Facts { phase, decision: Some(&decision), systems: &gone, records: &records }).unwrap();
+        let next =
+            follow(&Facts { owner: "finance", phase, decision: Some(&decision), systems: &gone, records: &records })
+                .unwrap();
         match next.waits {
             Some((reason, message)) => {
                 assert_eq!(reason.as_str(), "RecordMissing", "{message}");
@@ -150,8 +203,13 @@ fn a_room_goes_from_registration_to_verification_with_a_document_for_each_act() 
 fn a_room_that_is_kept_waits_and_a_system_that_comes_back_fills_it_again() {
     let kept = RoomDecision::Retain(RoomKept { until: "2028-12-31".to_owned(), reason: "edge".to_owned() });
     let left = [system("tax", O::Hosted, None)];
-    let facts =
-        |phase, decision: Option<&'static RoomDecision>| Facts { phase, decision, systems: &left, records: &[] };
+    let facts = |phase, decision: Option<&'static RoomDecision>| Facts {
+        owner: "finance",
+        phase,
+        decision,
+        systems: &left,
+        records: &[],
+    };
     let kept: &'static RoomDecision = Box::leak(Box::new(kept));
     let given_up: &'static RoomDecision = Box::leak(Box::new(withdraw()));
     for (phase, decision, expected) in [
@@ -196,7 +254,7 @@ proptest! {
             let records: Vec<ClosureRecord> =
                 P::ALL.iter().enumerate().filter(|(n, _)| recorded & (1 << n) != 0).map(|(_, phase)| record(*phase)).collect();
             let decision = if keeps { &kept } else { &given_up };
-            let next = follow(&Facts { phase, decision: Some(decision), systems: &systems, records: &records }).unwrap();
+            let next = follow(&Facts { owner: "finance", phase, decision: Some(decision), systems: &systems, records: &records }).unwrap();
             if next.phase != phase {
                 prop_assert!(next.phase != P::Emptied || systems.iter().all(has_left));
                 prop_assert!(next.phase != P::Sanitised || (systems.iter().all(has_left) && recorded & (1 << 6) != 0));
@@ -205,4 +263,19 @@ proptest! {
             phase = next.phase;
         }
     }
+}
+
+/// Several departments may have systems in one room, and each reads of its own.
+#[test]
+fn a_condition_names_no_system_of_another_department() {
+    let theirs = |name: &str| RoomSystemStatus { department: "police".to_owned(), ..system(name, O::Hosted, None) };
+    let decision = withdraw();
+    let said = |systems: &[RoomSystemStatus]| {
+        let facts = Facts { owner: "finance", phase: P::Migrating, decision: Some(&decision), systems, records: &[] };
+        follow(&facts).unwrap().waits.unwrap().1
+    };
+    let both = said(&[theirs("cells"), system("tax", O::Hosted, None)]);
+    assert!(both.contains("2 of 2") && both.contains("finance/tax") && !both.contains("cells"), "{both}");
+    let other = said(&[theirs("cells"), system("tax", O::Accepted, Some("sha256:a"))]);
+    assert!(other.contains("1 of 2") && !other.contains("cells") && !other.contains("police"), "{other}");
 }

@@ -19,7 +19,7 @@ fn signature(purpose: W, party: P, by: &str, digest: &str) -> Signature {
 fn judged<'a>(purpose: W, all: &'a [(Signature, bool)], digest: Option<&str>, approvals: usize) -> Judgement<'a> {
     let (signers, approvers) = (signers(), ["wang".to_owned(), "li".to_owned(), "su".to_owned()]);
     let candidates: Vec<Candidate<'a>> =
-        all.iter().map(|(signature, entitled)| Candidate { signature, entitled: *entitled }).collect();
+        all.iter().map(|(signature, guarded)| Candidate { signature, guarded: *guarded }).collect();
     judge(&terms(purpose, digest, &signers, (&approvers, approvals)), &candidates)
 }
 
@@ -53,9 +53,10 @@ fn all_parties_sign_the_same_digest(#[case] purpose: W, #[case] who: &[(P, &str)
 #[case::a_stranger(P::Department, "chen", true, "NotEntitled")]
 #[case::for_another_party(P::Authority, "wang", true, "NotEntitled")]
 #[case::a_party_that_does_not_sign(P::Provider, "zhao", true, "NotEntitled")]
-#[case::without_the_right(P::Department, "wang", false, "NotEntitled")]
-fn who_is_not_entitled_is_refused(#[case] party: P, #[case] by: &str, #[case] entitled: bool, #[case] reason: &str) {
-    let all = [(signature(W::Erasure, party, by, NOW), entitled)];
+#[case::while_nothing_guarded(P::Department, "wang", false, "NotGuarded")]
+#[case::a_stranger_while_nothing_guarded(P::Department, "chen", false, "NotGuarded")]
+fn who_is_not_entitled_is_refused(#[case] party: P, #[case] by: &str, #[case] guarded: bool, #[case] reason: &str) {
+    let all = [(signature(W::Erasure, party, by, NOW), guarded)];
     let judgement = judged(W::Erasure, &all, Some(NOW), 1);
     assert!(judgement.counted.is_empty() && judgement.signed.is_err());
     assert_eq!((judgement.refused[0].reason.as_str(), judgement.refused[0].by.as_str()), (reason, by));
@@ -89,9 +90,9 @@ proptest! {
         let people = ["wang", "li", "bao", "zhao", "su", "chen"];
         let all: Vec<(Signature, bool)> = drawn
             .into_iter()
-            .map(|(purpose, party, who, current, entitled)| {
+            .map(|(purpose, party, who, current, guarded)| {
                 let digest = if current { NOW } else { "sha256:before" };
-                (signature(W::ALL[purpose], P::ALL[party], people[who], digest), entitled)
+                (signature(W::ALL[purpose], P::ALL[party], people[who], digest), guarded)
             })
             .collect();
         let purpose = W::ALL[purpose];

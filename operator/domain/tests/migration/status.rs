@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
 use zhengyun_crds::migration::{
-    Blocker, MachineRoomStatus, MigrationStage as M, MigrationStep as S, MigrationWaveStatus, Party, RollbackLoss,
-    RoomPhase, SystemMigrationStatus, WorkloadStatus,
+    Blocker, CopyProgress, MachineRoomStatus, MigrationStage as M, MigrationStep as S, MigrationWaveStatus, Party,
+    RollbackLoss, RoomPhase, SystemMigrationStatus, WorkloadStatus,
 };
 use zhengyun_crds::{Condition, Reason};
 use zhengyun_domain::finding::Finding;
@@ -78,11 +78,15 @@ fn moments_are_written_when_they_come() {
 
 #[test]
 fn a_turn_forgets_the_attempts_of_before_and_a_new_copy_that_it_was_in_step() {
-    let workload = WorkloadStatus { attempt: 4, in_step_since: Some(Time(at(NOW))), ..WorkloadStatus::default() };
+    let progress = CopyProgress { percent: 100, bytes_done: 5, bytes_total: 5, ..CopyProgress::default() };
+    let in_step_since = Some(Time(at(NOW)));
+    let workload = WorkloadStatus { attempt: 4, in_step_since, progress, ..WorkloadStatus::default() };
     let before = SystemMigrationStatus { epoch: 4, workloads: vec![workload], ..SystemMigrationStatus::default() };
     let after = migration(&ground(&before), &next(Place::at(M::FullCopy), Some(E::FellBehind), None));
     assert_eq!((after.epoch, after.round, after.workloads[0].attempt), (5, 1, 0));
     assert_eq!(after.workloads[0].in_step_since, None);
+    let copied = &after.workloads[0].progress;
+    assert_eq!((copied.percent, copied.repeats, copied.bytes_done), (100, 1, 0));
     let same = Next { epoch: 4, ..next(Place::at(M::Replicating), Some(E::Copied), None) };
     let after = migration(&ground(&before), &same);
     assert_eq!((after.workloads[0].attempt, after.workloads[0].in_step_since.is_some()), (4, true));
@@ -172,7 +176,7 @@ fn a_decision_is_written_whole() {
 }
 
 fn member(name: &str, stage: Option<M>, admitted: bool) -> Member {
-    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted }
+    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted, waits: false }
 }
 
 #[test]

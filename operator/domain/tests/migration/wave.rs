@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use rstest::rstest;
 use zhengyun_crds::migration::{AfterWave, ChangeWindow, FreezeDays, MigrationStage as M, WaveMark};
-use zhengyun_domain::migration::wave::{Member, Rules, Standing, admit, cycle};
+use zhengyun_domain::migration::wave::{Member, Rules, Standing, admit, cycle, last_seen, waits_for_people};
 use zhengyun_domain::migration::window::Calendar;
 
 use crate::at;
@@ -18,7 +18,7 @@ fn calendar() -> Calendar {
 }
 
 fn member(name: &str, stage: Option<M>, admitted: bool) -> Member {
-    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted }
+    Member { key: ("finance".to_owned(), name.to_owned()), stage, admitted, waits: false }
 }
 
 fn after(wave: &str, reached: WaveMark) -> AfterWave {
@@ -80,6 +80,39 @@ fn they_begin_in_order_as_far_as_there_is_room() {
     // One that was let in and has not begun keeps its place before an earlier one.
     let members = [member("a", Some(M::Scheduled), false), member("b", Some(M::Scheduled), true)];
     assert_eq!(said(&rules(&calendar, 1, 0), &members, &none, NOW), [held("WaveFull"), no()]);
+}
+
+/// One that waits for signatures keeps nobody else waiting, and goes on when it is signed.
+#[test]
+fn whoever_waits_for_people_gives_its_place_up() {
+    let calendar = calendar();
+    let none = waves(&[("second", &[], &[])]);
+    let waiting = Member { waits: true, ..member("a", Some(M::Rehearsed), true) };
+    let next = member("b", Some(M::Scheduled), false);
+    let of =
+        |first: &Member, second: &Member| said(&rules(&calendar, 1, 0), &[first.clone(), second.clone()], &none, NOW);
+    assert_eq!(of(&waiting, &next), [no(), no()], "both are in");
+    let begun = member("b", Some(M::FullCopy), true);
+    let signed = Member { waits: false, ..waiting.clone() };
+    assert_eq!(of(&signed, &begun), [no(), no()], "what was let in stays in");
+    assert_eq!(of(&signed, &next), [no(), held("WaveFull")]);
+    assert!(waits_for_people("AwaitingSignature") && waits_for_people("Paused"));
+    // What is to be mended keeps its place: whatever broke one would break the next.
+    assert!(!["RunFailed", "FindingBlocks", "Differs", "OutsideWindow", ""].into_iter().any(waits_for_people));
+}
+
+#[test]
+fn what_is_over_and_was_deleted_counts_as_it_ended() {
+    let calendar = calendar();
+    for stage in M::ALL.iter().copied() {
+        let known = matches!(stage, M::SourceFrozen | M::Retained | M::Erased | M::Cancelled);
+        assert_eq!(last_seen(Some(stage)), known.then_some(stage), "{stage}");
+        let all =
+            waves(&[("second", &[("first", WaveMark::Accepted)], &[]), ("first", &[], &[last_seen(Some(stage))])]);
+        let verdicts = admit(&rules(&calendar, 1, 0), &[member("a", Some(M::Scheduled), false)], &all, at(NOW));
+        assert_eq!(verdicts[0].1.is_none(), known, "{stage}: {verdicts:?}");
+    }
+    assert_eq!(last_seen(None), None);
 }
 
 #[rstest]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use zhengyun_crds::migration::{MigrationStage, MigrationVerb, SystemMigration, SystemMigrationStatus};
 use zhengyun_crds::{GrantPhase, Reason};
-use zhengyun_domain::migration::evidence::Subject;
+use zhengyun_domain::migration::evidence::{Subject, Terms};
 use zhengyun_domain::migration::facts::{
     Asked, Backups, Facts, Grant, Limits, Moments, Outside, Signatures, Stale, Told, Wave, Work,
 };
@@ -45,7 +45,10 @@ pub(super) struct Seen {
     pub(super) late: Vec<RunId>,
     /// Workloads whose probes are to be started, with their processes.
     pub(super) unprobed: Vec<(String, RunId)>,
-    at: Place,
+    /// Where it stands.
+    pub(super) at: Place,
+    /// What people ask for.
+    pub(super) asked: Asked,
     now: Timestamp,
     heard: Vec<Heard>,
     old: Vec<Old>,
@@ -53,7 +56,6 @@ pub(super) struct Seen {
     backups: Backups,
     outside: Outside,
     unowned: Vec<String>,
-    asked: Asked,
     limits: Limits,
     strategy: zhengyun_crds::migration::Strategy,
     erasure_recorded: bool,
@@ -229,13 +231,16 @@ impl Seen {
         self.backups = found.facts;
         let uid = migration.uid().unwrap_or_default();
         let window = match self.at.stage {
-            MigrationStage::Rehearsed => self.wave.window.map(|window| window.start),
-            _ => self.wave.approved,
+            MigrationStage::Rehearsed => self.wave.window,
+            // One that is over, or no longer long enough, is about to be approved anew.
+            _ => self.wave.window.filter(|window| Some(window.start) == self.wave.approved),
         };
         let ground = sealed::Ground {
             subject: Subject { uid: &uid, round: status.round },
             at: self.at,
+            terms: Terms::of(&migration.spec),
             window,
+            trial: self.limits.trial,
             backup: found.root.as_deref(),
             now: self.now,
         };

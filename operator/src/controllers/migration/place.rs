@@ -10,6 +10,7 @@ use zhengyun_crds::migration::{
 use zhengyun_crds::recovery::FileSource;
 use zhengyun_domain::eligibility;
 use zhengyun_domain::migration::gate::blocker;
+use zhengyun_domain::migration::names::Names;
 use zhengyun_domain::recovery::files::{self, Known, NoPlace, Use};
 use zhengyun_domain::recovery::run::Fault;
 
@@ -25,6 +26,44 @@ pub(super) enum Side {
     Files(String),
     /// A database.
     Database(Declared),
+}
+
+impl Side {
+    fn named(&self, names: &mut Names, name: &str) {
+        match self {
+            Self::Files(path) => names.folder(path, name),
+            Self::Database(declared) => {
+                let (host, port, database) = declared.address();
+                names.database(host, port, database, name);
+            }
+        }
+    }
+}
+
+/// What stands for where its workloads are when movers say it: the room or site, and the name that it declares.
+pub(super) fn names(context: &Context, migration: &SystemMigration) -> Names {
+    let mut names = Names::default();
+    for workload in &migration.spec.workloads {
+        if let Ok(side) = source(context, migration, workload) {
+            let name = match &workload.source {
+                MigrationSource::Database(from) => from.endpoint.clone(),
+                MigrationSource::Files(from) => below(&from.root, &from.subpath),
+            };
+            side.named(&mut names, &format!("{}:{name}", migration.spec.room));
+        }
+        if let (Ok(side), Some(to)) = (target(context, migration, workload, false), &workload.target) {
+            let (site, name) = match to {
+                MigrationTarget::Database(to) => (&to.site, to.endpoint.clone()),
+                MigrationTarget::Files(to) => (&to.site, below(&to.root, &to.subpath)),
+            };
+            side.named(&mut names, &format!("{site}:{name}"));
+        }
+    }
+    names
+}
+
+fn below(root: &str, subpath: &str) -> String {
+    if subpath.is_empty() { root.to_owned() } else { format!("{root}/{subpath}") }
 }
 
 fn refused(owner: Party, reason: Reason, message: impl Into<String>) -> Blocker {

@@ -5,9 +5,10 @@ use secrecy::SecretString;
 use serde_json::json;
 use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{
-    Blocker, CopiedData, MigrationSource, MigrationTarget, MigrationVerb, Party, RoomDatabase, SignedPurpose, Strategy,
+    Blocker, MigrationSource, MigrationTarget, MigrationVerb, Party, RoomDatabase, SignedPurpose, Strategy,
     SystemMigration, Workload,
 };
+use zhengyun_domain::migration::follow::deletes_copy;
 use zhengyun_domain::migration::gate::blocker;
 use zhengyun_domain::recovery::duration;
 
@@ -80,7 +81,7 @@ fn planned(context: &Context, migration: &SystemMigration, seen: &Seen, order: O
         MigrationVerb::Assess => None,
         _ => Some(place::target(context, migration, workload, lands)?),
     };
-    if order.verb == MigrationVerb::Drop && migration.spec.cancel && migration.spec.copied_data == CopiedData::Delete {
+    if order.verb == MigrationVerb::Drop && deletes_copy(seen.at, seen.asked, migration.spec.copied_data) {
         task.text("--data");
     }
     // Somebody signed for what applications wrote on the target since traffic was admitted.
@@ -158,11 +159,14 @@ fn of_database(workload: &Workload, from: &RoomDatabase, verb: MigrationVerb, ta
         }
         V::Copy => {
             task.text("--follow");
-            if let Some(budget) = from.wal_budget_mib {
-                task.option("--wal-budget-mib", budget.to_string());
-            }
         }
         V::Assess | V::Compare | V::Freeze | V::Finish | V::Open | V::Close | V::Thaw | V::Drop => {}
+    }
+    // What the source may keep of its log, while somebody follows it and when nobody does any more.
+    if matches!(verb, V::Copy | V::Thaw)
+        && let Some(budget) = from.wal_budget_mib
+    {
+        task.option("--wal-budget-mib", budget.to_string());
     }
 }
 

@@ -170,6 +170,11 @@ pub fn of_drill_server(site: &str, server: &DrillServer) -> Declared {
 }
 
 impl Declared {
+    /// Where it is: host, port and database.
+    pub fn address(&self) -> (&str, i32, &str) {
+        (&self.host, self.port, &self.database)
+    }
+
     /// What names it.
     pub fn place(&self) -> &str {
         &self.place

@@ -33,7 +33,7 @@ use crate::error::Result;
 use copy::CopyArgs;
 use fence::Sides;
 use finish::FinishArgs;
-use freeze::FreezeArgs;
+use freeze::{FreezeArgs, ThawArgs};
 use prepare::{PrepareArgs, WantedMode};
 use record::Mode;
 use switch::DropArgs;
@@ -58,7 +58,7 @@ pub enum Verb {
     /// Take the target from applications, and prove it.
     Close(Sides),
     /// Open the source as it was, once the target is proved closed.
-    Thaw(Sides),
+    Thaw(ThawArgs),
     /// Take away what the migration made, and with --data what it copied.
     Drop(DropArgs),
 }
@@ -113,7 +113,7 @@ pub fn carry_out(verb: Verb, runtime: &Handle, control: &Control) -> Result<Told
         }
         Verb::Open(sides) => done(&switch::open(&sides, runtime, control)?),
         Verb::Close(sides) => done(&switch::close(&sides, runtime, control)?),
-        Verb::Thaw(sides) => done(&freeze::thaw(&sides, runtime, control)?),
+        Verb::Thaw(args) => done(&freeze::thaw(&args, runtime, control)?),
         Verb::Drop(args) => done(&switch::drop_all(&args, runtime, control)?),
     }
 }

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
+use zhengyun_crds::Reason;
 use zhengyun_crds::migration::{Party, RefusedSignature, Signature, SignedPurpose, SystemMigration as Resource};
-use zhengyun_domain::migration::sealed::judged;
+use zhengyun_domain::migration::sealed::{came_unguarded, judged};
 
 use super::{read, refusal, stage};
 use crate::auth::Caller;
@@ -43,7 +44,8 @@ pub(super) async fn sign(
     let signature = Signature { purpose, party: *party, by: caller.username().to_owned(), digest: digest.clone() };
     for _ in 0..ATTEMPTS {
         let current = read(state, caller, at).await?;
-        if current.spec.signatures.contains(&signature) {
+        let stands = current.spec.signatures.contains(&signature);
+        if stands && refused_for_good(&current, &signature).is_none() {
             // Whoever repeats a call did not hear that the first one was seen.
             current.shown(&state.cache).await;
             return Ok(current);
@@ -51,7 +53,8 @@ pub(super) async fn sign(
         if stage(&current).is_terminal() {
             return Err(Problem::migration_ended(&at.name, stage(&current).as_str()));
         }
-        if let Some(refused) = object(&current, &signature) {
+        let refused = refused_for_good(&current, &signature).or_else(|| object(&current, &signature));
+        if let Some(refused) = refused {
             let finding = Finding::new(pointer(&refused), refused.reason, refused.message);
             return Err(Problem::signature_not_counted(&at.name).with_findings(vec![finding]));
         }
@@ -67,6 +70,12 @@ pub(super) async fn sign(
         }
     }
     Err(Problem::conflict())
+}
+
+/// That the signature stands there, and came in while nothing held it to its author: the same one once more tells nothing.
+fn refused_for_good(migration: &Resource, wanted: &Signature) -> Option<RefusedSignature> {
+    let mut refused = migration.status.iter().flat_map(|status| &status.refused_signatures);
+    refused.find(|refused| came_unguarded(refused, wanted)).cloned()
 }
 
 /// Why the operator would not count the signature. Whether the caller holds the right is for the hub.
@@ -87,7 +96,8 @@ fn object(migration: &Resource, wanted: &Signature) -> Option<RefusedSignature> 
 
 /// The part of the body that a refusal is about.
 fn pointer(refused: &RefusedSignature) -> &'static str {
-    if refused.reason == zhengyun_crds::Reason::EvidenceChanged.as_str() { "/digest" } else { "/party" }
+    let of_the_digest = [Reason::EvidenceChanged, Reason::NotGuarded];
+    if of_the_digest.iter().any(|known| known.as_str() == refused.reason) { "/digest" } else { "/party" }
 }
 
 #[cfg(test)]
@@ -96,7 +106,7 @@ mod tests {
     use serde_json::json;
     use zhengyun_crds::migration::{Party, Signature, SignedPurpose, SystemMigration};
 
-    use super::{object, pointer};
+    use super::{object, pointer, refused_for_good};
 
     const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
     const OTHER: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -138,5 +148,21 @@ mod tests {
         let refused = object(&migration(), &wanted);
         let told = refused.as_ref().map(|r| (pointer(r), r.reason.as_str()));
         assert_eq!(told, expected, "{refused:?}");
+    }
+
+    #[test]
+    fn what_came_in_while_nothing_guarded_is_not_signed_by_saying_it_again() {
+        let mut migration = migration();
+        let signed = migration.spec.signatures[0].clone();
+        assert_eq!(refused_for_good(&migration, &signed), None);
+        let status = migration.status.as_mut().unwrap();
+        status.refused_signatures = serde_json::from_value(json!([{
+            "purpose": "Acceptance", "party": "Department", "by": "qian", "digest": DIGEST, "reason": "NotGuarded", "message": "sign anew"
+        }]))
+        .unwrap();
+        let refused = refused_for_good(&migration, &signed).unwrap();
+        assert_eq!((pointer(&refused), refused.message.as_str()), ("/digest", "sign anew"));
+        let anew = Signature { digest: OTHER.to_owned(), ..signed };
+        assert_eq!(refused_for_good(&migration, &anew), None);
     }
 }

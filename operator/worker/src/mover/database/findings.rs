@@ -1,5 +1,6 @@
 //! What the contents of a database mean for its move.
 
+use super::gate;
 use super::inventory::{Counted, Inventory, Rights};
 use super::record::Mode;
 use super::sql::name;
@@ -60,9 +61,8 @@ fn of_applications(found: &Inventory) -> Vec<Finding> {
             all.push(one("ApplicationOwnsDatabase", Blocking, role, evidence, remedy));
         }
         if !application.elsewhere.is_empty() {
-            let evidence = format!("{role} has objects or rights in {}", application.elsewhere.join(", "));
-            let remedy = "it cannot log in there either while this database is frozen: give it another role there, or plan for it";
-            all.push(one("RoleUsedElsewhere", Warning, role, evidence, remedy));
+            let evidence = gate::used_in(role, &application.elsewhere);
+            all.push(one("RoleUsedElsewhere", Blocking, role, evidence, gate::OF_ITS_OWN));
         }
     }
     all

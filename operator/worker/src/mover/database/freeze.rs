@@ -12,6 +12,7 @@ use super::fence::{Pair, Sides};
 use super::gate::{self, Doors};
 use super::record::{Finished, Freeze, Mode, SourceRecord, TargetRecord};
 use super::stream::Stream;
+use super::watch;
 use crate::control::Control;
 use crate::error::{Result, WorkerError};
 use crate::mover::{Mark, State, Strength};
@@ -201,6 +202,17 @@ pub(super) fn still_frozen(pair: &Pair) -> Result<(String, Vec<String>)> {
     Ok((lsn, gate::prove(&pair.source.server, &ours, false)?))
 }
 
+/// What to open again.
+#[derive(Clone, Debug, Args)]
+pub struct ThawArgs {
+    /// The sides.
+    #[command(flatten)]
+    pub sides: Sides,
+    /// MiB of its log that the source may keep for a later copy: the slot is kept where its server itself holds it to that.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub wal_budget_mib: Option<u64>,
+}
+
 /// What a thaw came to.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -213,11 +225,13 @@ pub(super) struct Thawed {
     closed: Vec<String>,
     /// What applications wrote at the target and the source does not have, if they had it.
     loses: Option<String>,
+    /// What was given up of the copy, so that the source's disk does not fill while nothing follows.
+    released: Option<String>,
 }
 
 /// Opens the source as it was, once the target is proved closed.
-pub(super) fn thaw(sides: &Sides, runtime: &Handle, control: &Control) -> Result<Thawed> {
-    let pair = Pair::open(sides, runtime, control)?;
+pub(super) fn thaw(args: &ThawArgs, runtime: &Handle, control: &Control) -> Result<Thawed> {
+    let pair = Pair::open(&args.sides, runtime, control)?;
     control.enter("thawing");
     let (source, target) = (&pair.source.server, &pair.target.server);
     let record = pair.target.record()?;
@@ -251,5 +265,8 @@ pub(super) fn thaw(sides: &Sides, runtime: &Handle, control: &Control) -> Result
         (None, Some(at)) => format!("everything that was written at the target since {at}"),
         (None, None) => "what was written at the target".to_owned(),
     });
-    Ok(Thawed { mark: of_source.mark, at: Timestamp::now().to_string(), restored, closed, loses })
+    let at = Timestamp::now().to_string();
+    // Applications are back at work before anything is waited for.
+    let released = watch::release(&pair, &Stream::of(&pair), args.wal_budget_mib, control)?;
+    Ok(Thawed { mark: of_source.mark, at, restored, closed, loses, released })
 }

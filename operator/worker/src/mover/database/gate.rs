@@ -3,6 +3,7 @@
 //! Closed means that no role that can log in may connect, but the mover's own and superusers, and that nobody is connected. A setting
 //! such as `default_transaction_read_only` would prove nothing: any session may override it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use crate::control::Control;
 use crate::database::Server;
 use crate::error::{Result, WorkerError};
 
+/// What to do about a role that other databases use too.
+pub(super) const OF_ITS_OWN: &str = "give the application a role for this database alone, or the other databases another one: a role that \
+     is closed cannot log in to any of them";
 /// Names in a message.
 const NAMED: usize = 10;
 
@@ -49,7 +53,7 @@ pub(super) struct Application {
     pub(super) superuser: bool,
     /// Whether it owns the database, by itself or as a member of the owner.
     pub(super) owns_database: bool,
-    /// Other databases in which it has objects or rights.
+    /// Other databases of the server that it is used in: closing it here closes it there too.
     pub(super) elsewhere: Vec<String>,
     pub(super) sessions: u64,
 }
@@ -67,9 +71,7 @@ pub(super) fn applications(server: &Server, named: &[String], ours: &[String]) -
            WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'zhengyun_move')), \
          there AS (SELECT usesysid AS role, count(*) AS sessions FROM pg_stat_activity \
            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1) \
-         SELECT r.rolname, r.rolsuper, pg_has_role(r.oid, here.datdba, 'MEMBER'), coalesce(there.sessions, 0), \
-           (SELECT string_agg(DISTINCT d.datname, E'\\n') FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
-             WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND d.oid <> here.oid) \
+         SELECT r.rolname, r.rolsuper, pg_has_role(r.oid, here.datdba, 'MEMBER'), coalesce(there.sessions, 0) \
          FROM pg_roles r CROSS JOIN here LEFT JOIN there ON there.role = r.oid \
          WHERE r.rolcanlogin AND r.rolname <> ALL ({ours}) AND (r.rolname = ANY ({named}) OR there.role IS NOT NULL \
            OR (r.rolsuper AND r.oid <> 10 AND r.oid IN (SELECT role FROM owns)) \
@@ -77,17 +79,56 @@ pub(super) fn applications(server: &Server, named: &[String], ours: &[String]) -
         ours = texts(ours),
         named = texts(named),
     ))?;
+    let roles: Vec<String> = rows.iter().map(|row| field(row, 0).to_owned()).collect();
+    let mut elsewhere = elsewhere(server, &roles)?;
     let of = |row: Vec<String>| {
-        let superuser = field(&row, 1) == "t";
+        let (role, superuser) = (field(&row, 0).to_owned(), field(&row, 1) == "t");
         Application {
-            role: field(&row, 0).to_owned(),
             superuser,
             owns_database: !superuser && field(&row, 2) == "t",
-            elsewhere: field(&row, 4).lines().map(str::to_owned).collect(),
+            elsewhere: elsewhere.remove(&role).unwrap_or_default(),
             sessions: super::sql::number(field(&row, 3)),
+            role,
         }
     };
     Ok(rows.into_iter().map(of).collect())
+}
+
+/// Other databases of the server that roles are used in, by role: where one was given a right or owns something, by itself or by a role
+/// that it is a member of, or has a session. That everybody may connect to a database says nothing, and to the server's own belongs
+/// nobody's system.
+pub(super) fn elsewhere(server: &Server, roles: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
+    let rows = server.rows(&format!(
+        "WITH used AS (SELECT DISTINCT refobjid AS role, CASE classid WHEN 'pg_database'::regclass THEN objid ELSE dbid END AS database \
+           FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('o', 'a', 'r')) \
+         SELECT r.rolname, d.datname FROM pg_roles r JOIN pg_database d ON d.datname NOT IN (current_database(), 'postgres') \
+           AND NOT d.datistemplate \
+         WHERE r.rolname = ANY ({}) AND (EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid = r.oid) \
+           OR EXISTS (SELECT FROM used WHERE used.database = d.oid \
+             AND (used.role = r.oid OR (NOT r.rolsuper AND pg_has_role(r.oid, used.role, 'MEMBER'))))) ORDER BY 1, 2",
+        texts(roles)
+    ))?;
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    for row in rows {
+        found.entry(field(&row, 0).to_owned()).or_default().push(field(&row, 1).to_owned());
+    }
+    Ok(found)
+}
+
+/// The other databases that a role is used in, counted, and the first of them.
+pub(super) fn used_in(role: &str, databases: &[String]) -> String {
+    let of = if databases.len() == 1 { "database" } else { "databases" };
+    format!("{role} is used in {} other {of} of this server too: {}", databases.len(), first(databases))
+}
+
+/// Roles that could let themselves into a closed database, for they are members of its owner, but the mover's own and superusers.
+pub(super) fn of_owner(server: &Server, ours: &[String]) -> Result<Vec<String>> {
+    let rows = server.rows(&format!(
+        "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname <> ALL ({}) \
+         AND pg_has_role(oid, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'MEMBER') ORDER BY 1",
+        texts(ours)
+    ))?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
 /// The roles of the mover itself: nobody shuts itself out.
@@ -266,6 +307,14 @@ pub(super) fn refuse(server: &Server, applications: &[Application]) -> Result<()
                 format!("ALTER DATABASE {} OWNER TO a role that no application uses", name(&server.login.database)),
             ));
         }
+        if !application.elsewhere.is_empty() {
+            return Err(WorkerError::moving(
+                "RoleUsedElsewhere",
+                format!("role {role} of {}", server.login.shown()),
+                used_in(role, &application.elsewhere),
+                OF_ITS_OWN,
+            ));
+        }
     }
     Ok(())
 }
@@ -288,4 +337,17 @@ pub(super) fn existing(server: &Server, roles: &[String]) -> Result<Vec<String>>
 /// Whether a role is there.
 pub(super) fn has_role(server: &Server, role: &str) -> Result<bool> {
     Ok(server.one(&format!("SELECT count(*) FROM pg_roles WHERE rolname = {}", text(role)))? != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::used_in;
+
+    #[test]
+    fn databases_are_counted_and_the_first_are_named() {
+        let of = |count: usize| (0..count).map(|n| format!("d{n}")).collect::<Vec<_>>();
+        assert_eq!(used_in("app", &of(1)), "app is used in 1 other database of this server too: d0");
+        let many = used_in("app", &of(12));
+        assert!(many.contains("12 other databases") && many.ends_with("d8, d9 and 2 more"), "{many}");
+    }
 }

@@ -116,10 +116,9 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
     }
     let mark = Mark::begun(&sides.ticket);
     let applications: Vec<String> = inventory.applications.iter().map(|application| application.role.clone()).collect();
-    found.extend(cannot_be_kept_out(
-        &target,
-        args.owner.as_ref().map_or(applications.as_slice(), std::slice::from_ref),
-    )?);
+    let admitted = args.owner.as_ref().map_or(applications.as_slice(), std::slice::from_ref);
+    found.extend(cannot_be_kept_out(&target, admitted)?);
+    found.extend(used_elsewhere(&target, admitted)?);
     let mut report = Prepared {
         mark: mark.clone(),
         mode,
@@ -212,6 +211,20 @@ fn cannot_be_kept_out(target: &Server, admitted: &[String]) -> Result<Vec<Findin
         subject: role,
     };
     Ok(rows.into_iter().flatten().map(of).collect())
+}
+
+/// Roles that would be closed at the target, and with it in other databases of its server.
+fn used_elsewhere(target: &Server, admitted: &[String]) -> Result<Vec<Finding>> {
+    let mut closed = gate::of_owner(target, &gate::ours(target, &[])?)?;
+    closed.extend_from_slice(admitted);
+    let of = |(role, databases): (String, Vec<String>)| Finding {
+        code: "TargetRoleUsedElsewhere",
+        severity: Severity::Blocking,
+        evidence: gate::used_in(&role, &databases),
+        remedy: gate::OF_ITS_OWN.to_owned(),
+        subject: role,
+    };
+    Ok(gate::elsewhere(target, &closed)?.into_iter().map(of).collect())
 }
 
 fn way_is_known(way: &Way, args: &PrepareArgs) -> Option<Finding> {

@@ -1,12 +1,12 @@
 //! What each verb refuses, by name, and before anything is changed.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::applications::can_write;
 use super::{DATABASE, Move, privileges, sql};
-use crate::postgres::PASSWORD;
+use crate::postgres::{PASSWORD, Postgres};
 use crate::support::{refused, report};
 
 fn codes(report: &Value, severity: &str) -> Vec<String> {
@@ -229,4 +229,80 @@ fn nobody_shares_a_side_and_a_side_is_not_its_own_target() {
     for statement in other.split(';') {
         place.target.sql("postgres", statement).unwrap();
     }
+}
+
+#[test]
+fn a_role_that_other_databases_use_too_is_refused_at_both_ends() {
+    let place = Move::new();
+    let (source, target) = (&place.source, &place.target);
+    for server in [source, target] {
+        // Everybody may connect to it, which says nothing.
+        server.sql("postgres", "CREATE DATABASE second").unwrap();
+    }
+    let (grant, revoke) = ("GRANT CONNECT ON DATABASE second TO app", "REVOKE CONNECT ON DATABASE second FROM app");
+    let refused_at_source = || {
+        let found = report(&mut place.verb_of_source("assess"));
+        let all = found["findings"].as_array().unwrap();
+        let used = all.iter().find(|finding| finding["code"] == "RoleUsedElsewhere").unwrap();
+        assert_eq!(
+            (&used["severity"], &used["evidence"]),
+            (&json!("Blocking"), &json!("app is used in 1 other database of this server too: second"))
+        );
+        let (reason, message) = refused(&mut place.verb("prepare"));
+        assert!(
+            reason == "FindingsBlock" && message.contains("app is used in 1 other database"),
+            "{reason}: {message}"
+        );
+        assert_eq!(place.traces(), [""; 0], "nothing is made");
+    };
+    let uses = [
+        (grant, revoke),
+        ("ALTER DATABASE second OWNER TO app", "ALTER DATABASE second OWNER TO postgres"),
+        (
+            "CREATE ROLE g; GRANT g TO app; GRANT CONNECT ON DATABASE second TO g",
+            "REVOKE CONNECT ON DATABASE second FROM g; DROP ROLE g",
+        ),
+        ("CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO app", "DROP TABLE theirs"),
+    ];
+    for (make, undo) in uses {
+        source.sql("second", make).unwrap();
+        refused_at_source();
+        source.sql("second", undo).unwrap();
+    }
+    let mut session = connected(source);
+    place.until("a session of the application in the other database", |place| {
+        sql(&place.source, "SELECT count(*) FROM pg_stat_activity WHERE datname = 'second' AND usename = 'app'") == "1"
+    });
+    refused_at_source();
+    // It ends with what it reads.
+    drop(session.stdin.take());
+    session.wait().unwrap();
+    place.until("the end of that session", |place| {
+        sql(&place.source, "SELECT count(*) FROM pg_stat_activity WHERE datname = 'second'") == "0"
+    });
+
+    target.sql("postgres", &format!("CREATE ROLE app LOGIN; CREATE ROLE keeper LOGIN; {grant}")).unwrap();
+    let prepared = told(&mut place.verb("prepare"));
+    assert_eq!(codes(&prepared, "Blocking"), ["TargetRoleUsedElsewhere"], "{prepared:#}");
+    assert_eq!(place.traces(), [""; 0], "nothing is made");
+    // It is not closed where another role gets everything.
+    let mut with_owner = place.verb("prepare");
+    assert_eq!(report(with_owner.args(["--owner", "keeper"]))["prepared"], true);
+    assert_eq!(sql(target, "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'app'"), "t");
+    report(&mut place.verb("copy"));
+
+    sql(source, grant);
+    let (reason, message) = refused(&mut place.verb("freeze"));
+    assert!(reason == "RoleUsedElsewhere" && message.contains("role app"), "{reason}: {message}");
+    assert!(can_write(source.port), "applications still work");
+    sql(source, revoke);
+    report(&mut place.verb("freeze"));
+}
+
+/// A session of the application in the other database.
+fn connected(server: &Postgres) -> Child {
+    let mut psql = Command::new(server.bin().join("psql"));
+    psql.env_clear().env("PGPASSWORD", PASSWORD).env("LC_ALL", "C.UTF-8").args(["-X", "-q", "-h", "127.0.0.1"]);
+    psql.args(["-U", "app", "-d", "second", "-p", &server.port.to_string()]);
+    psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
 }

@@ -90,6 +90,35 @@ fn after_opening_the_way_back_says_what_it_loses_and_a_new_copy_must_be_told_to_
     prober.assert_one_side(&[(frozen, Some(back)), (again, None)]);
 }
 
+/// Nobody follows the source after the way back, and nobody watches what a slot keeps of its log.
+#[test]
+fn a_slot_that_nothing_bounds_is_given_up_with_the_way_back() {
+    let slots = |place: &Move| place.source.sql("postgres", "SELECT count(*) FROM pg_replication_slots").unwrap();
+    let frozen = |place: &Move| {
+        place.prepared();
+        report(place.verb("copy").args(["--wal-budget-mib", "512"]));
+        report(&mut place.verb("freeze"));
+    };
+    // The server sets no bound.
+    let place = Move::with(&["wal_level=logical"]);
+    frozen(&place);
+    let thawed = report(&mut place.verb("thaw"));
+    assert!(thawed["released"].as_str().unwrap().contains("slot zhengyun_move_"), "{thawed:#}");
+    assert!(can_write(place.source.port) && slots(&place) == "0");
+    assert_eq!(report(&mut place.verb("thaw"))["released"], json!(null), "it may be said again");
+    sql(&place.source, "INSERT INTO log (n) VALUES (815)");
+    let copied = report(place.verb("copy").args(["--wal-budget-mib", "512"]));
+    assert_eq!(copied["restarted"], true, "{copied:#}");
+    place.assert_equal();
+    // It sets one that is more than may be kept, and one that is not.
+    let place = Move::new();
+    frozen(&place);
+    assert_eq!(report(place.verb("thaw").args(["--wal-budget-mib", "4096"]))["released"], json!(null));
+    assert_eq!(slots(&place), "1");
+    report(place.verb("thaw").args(["--wal-budget-mib", "512"]));
+    assert_eq!(slots(&place), "0");
+}
+
 #[test]
 fn without_proof_that_the_target_is_closed_the_source_is_not_opened() {
     let place = Move::new();

@@ -13,8 +13,11 @@ use crate::words::{FreezeStrengthWord, MigrationVerbWord, PartyWord, SeverityWor
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CopyProgress {
-    /// How much is copied, in percent: 100 only when everything is, and never less than before.
+    /// How much is copied, in percent: 100 only when everything is, and never less than before. While a copy is made anew it is what the
+    /// one before had reached.
     percent: i32,
+    /// How often the copy was begun anew; what is done and what is left count from then on.
+    repeats: i32,
     /// Files, rows or other items that are done.
     objects_done: i64,
     /// Items in all, as far as known.
@@ -167,6 +170,7 @@ impl From<&crd::CopyProgress> for CopyProgress {
     fn from(progress: &crd::CopyProgress) -> Self {
         Self {
             percent: progress.percent,
+            repeats: progress.repeats,
             objects_done: progress.objects_done,
             objects_total: progress.objects_total,
             bytes_done: progress.bytes_done,
