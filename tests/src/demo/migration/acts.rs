@@ -41,9 +41,16 @@ impl<'a> Story<'a> {
 
     /// What operations staff see at the end of an act.
     fn tables(&self, out: &mut dyn FnMut(&str)) -> Result<()> {
-        for arguments in [&["get", "rooms"][..], &["get", "waves"], &["get", "migrations", "--all-namespaces"]] {
+        let (room, [first, second]) = (self.ground.room(), self.ground.waves());
+        let of_room = format!("spec.room={room}");
+        let looks = [
+            vec!["get", "rooms", room.as_str()],
+            vec!["get", "waves", first.as_str(), second.as_str()],
+            vec!["get", "migrations", "--all-namespaces", "--field-selector", of_room.as_str()],
+        ];
+        for arguments in looks {
             out(&format!("\n$ kubectl {}", arguments.join(" ")));
-            out(runs::kubectl(self.stage, arguments)?.trim_end());
+            out(runs::kubectl(self.stage, &arguments)?.trim_end());
         }
         Ok(())
     }

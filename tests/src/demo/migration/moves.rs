@@ -99,8 +99,9 @@ impl Seen {
             bytes(at.bytes_per_second)
         );
         let left = self.time_left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
-        let copied = if self.is_copying() { copied + &left } else { String::new() };
-        let lag = self.lag.as_ref().map(|lag| format!(", {lag} behind")).unwrap_or_default();
+        let copied = if self.is_copying() && at.bytes_total > 0 { copied + &left } else { String::new() };
+        let follows = matches!(stage.as_str(), "FullCopy" | "Replicating" | "Rehearsed" | "ReadyForCutover");
+        let lag = self.lag.as_ref().filter(|_| follows).map(|lag| format!(", {lag} behind")).unwrap_or_default();
         let waits = self
             .blocker
             .as_ref()
