@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants prove-kills help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
+.PHONY: prove prove-full prove-model prove-mutants prove-kills help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-migration demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ demo: ## the story on real data: two sites, real people, from request to zero
 
 demo-recovery: ## disaster recovery on real data: two sites, one lost; backups, drills, restores, compared
 	@tests/demo recovery
+
+demo-migration: ## two systems leave a machine room under load, once in vain; the room is closed; ARGS="--rows 10000 --files 500"
+	@tests/demo migration $(ARGS)
 
 demo-down: lab-down ## ends what `make demo` started
 

@@ -1,6 +1,10 @@
 //! The story that `make demo` tells, on a running lab: the product's main job, by different people with their own tokens.
 
+mod files;
+mod migration;
+mod parts;
 mod recovery;
+mod runs;
 mod scenes;
 mod stage;
 
@@ -10,6 +14,7 @@ use std::time::Instant;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 
+pub use migration::Sizes;
 pub use stage::Stage;
 
 use crate::world;
@@ -96,4 +101,12 @@ pub async fn revoke(lab: PathBuf, department: &str, request: &str, out: &mut dyn
 /// The first step that did not come out as told.
 pub async fn recover(lab: PathBuf, out: &mut dyn FnMut(&str)) -> Result<()> {
     recovery::play(&Stage::open(&lab)?, out).await
+}
+
+/// Tells the story of two systems that leave a machine room, on the lab in a folder.
+///
+/// # Errors
+/// The first step that did not come out as told.
+pub async fn migrate(lab: PathBuf, sizes: Sizes, out: &mut dyn FnMut(&str)) -> Result<()> {
+    migration::play(&Stage::open(&lab)?, sizes, out).await
 }

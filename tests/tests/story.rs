@@ -1,5 +1,5 @@
-//! The product's main job on real control planes: the demo's story, a crash of the operator in the middle of a life, twenty
-//! clients racing for one quota, and an audit of the books from outside at the end.
+//! The product's main job on real control planes: the demo's story, a crash of the operator in the middle of a life, a machine room
+//! that is emptied, twenty clients racing for one quota, and an audit of the books from outside at the end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
@@ -12,7 +12,7 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::json;
 use zhengyun_crds::{ApprovalPolicy, ConditionType, DepartmentQuota, RequestPhase, ResourceRequest, condition};
-use zhengyun_tests::demo::{self, Stage};
+use zhengyun_tests::demo::{self, Sizes, Stage};
 use zhengyun_tests::lab::client;
 use zhengyun_tests::lab::supervisor::{self, Command, UpOptions};
 use zhengyun_tests::lab::wait::settled;
@@ -23,6 +23,8 @@ const RACERS: usize = 20;
 const REQUESTS: usize = 200;
 /// Cores of finance at hohhot in the demo's world: one request asks for one.
 const QUOTA: usize = 64;
+/// What moves here in place of a million rows.
+const SMALL: Sizes = Sizes { rows: 20_000, files: 100 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_request_to_zero_and_never_oversold() {
@@ -48,6 +50,7 @@ async fn tell(dir: &Path) -> anyhow::Result<()> {
     demo::approve(dir.to_path_buf(), DEPARTMENT, &waiting, &mut |line| eprintln!("{line}")).await?;
     supervisor::request(dir, &Command::KillOperator).await?;
     demo::revoke(dir.to_path_buf(), DEPARTMENT, &waiting, &mut |line| eprintln!("{line}")).await?;
+    demo::migrate(dir.to_path_buf(), SMALL, &mut |line| eprintln!("{line}")).await?;
     race(&stage, dir).await?;
     audit(&stage).await
 }

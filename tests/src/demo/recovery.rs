@@ -1,7 +1,6 @@
 //! The story of `make demo-recovery`: 财政厅's 财政电子票据 is protected at two sites, tried by drills, lost, and brought back elsewhere.
 
 mod ground;
-mod runs;
 mod system;
 
 use std::time::Instant;
@@ -10,9 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use zhengyun_crds::recovery::{BackupPhase, DrillPart, DrillPhase, RestorePhase};
 use zhengyun_crds::{ConditionType, condition};
 
-use self::ground::{AWAY, Ground, HOME};
+use self::ground::{AWAY, Ground, HOME, NAMESPACE};
 use self::system::System;
-use super::Stage;
+use super::{Stage, runs};
 use crate::lab::supervisor::{self, Command};
 
 /// Sources of the plan.
@@ -27,13 +26,14 @@ const SOURCES: [&str; 3] = [SPACE, ROWS, FILES];
 /// The first step that did not come out as told.
 pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()> {
     let begun = Instant::now();
+    let desk = ground::desk(stage);
     let ground = Ground::prepare(stage, out).await?;
     let system = System::build(stage, &ground, out).await?;
     let plan = ground.plan(stage, out).await?;
 
     out("\nclerk-finance asks for a backup; it is read back and compared in both stores before it counts");
     let backup = format!("{plan}-first");
-    let status = runs::backup(stage, &plan, &backup, BackupPhase::Completed, out).await?;
+    let status = runs::backup(&desk, &plan, &backup, BackupPhase::Completed, out).await?;
     let manifest = status.manifest.context("a completed backup has a manifest")?;
     out(&format!("  {backup}: {}; manifest {} signed ({})", status.summary, short(&manifest.root), manifest.algorithm));
 
@@ -42,7 +42,7 @@ pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()>
     ));
     for store in ground.stores() {
         let name = format!("{store}-drill");
-        let status = runs::drill(stage, &plan, &store, &name, DrillPhase::Passed, out).await?;
+        let status = runs::drill(&desk, &plan, &store, &name, DrillPhase::Passed, out).await?;
         let rto = status.measured_rto.as_ref().map(ToString::to_string).context("a passed drill measured")?;
         let checks = status.zero_proof.context("a drill proves that nothing is left")?.checks.len();
         let timed = |part: &DrillPart| Some(format!("{} {}", part.source, part.duration.as_ref()?));
@@ -53,7 +53,7 @@ pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()>
             parts.join(", ")
         ));
     }
-    let met = runs::plan_says(stage, &plan, |plan| condition::is_true(&plan.conditions, ConditionType::ObjectiveMet));
+    let met = runs::plan_says(&desk, &plan, |plan| condition::is_true(&plan.conditions, ConditionType::ObjectiveMet));
     met.await.context("the objective is met")?;
 
     let before = system.picture(HOME).await?;
@@ -68,7 +68,7 @@ pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()>
     let lost = Instant::now();
     for source in SOURCES {
         let redirect = ground.redirect(source);
-        let status = runs::restore(stage, &backup, source, &redirect, RestorePhase::Completed, out).await?;
+        let status = runs::restore(&desk, &backup, source, &redirect, RestorePhase::Completed, out).await?;
         out(&format!("  {source}: {}", status.summary));
     }
     out(&format!("  everything is back after {:.1} s", lost.elapsed().as_secs_f64()));
@@ -82,9 +82,9 @@ pub(super) async fn play(stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<()>
         begun.elapsed().as_secs_f64()
     ));
     for kind in ["recoveryplans", "systembackups", "systemrestores", "recoverydrills"] {
-        out(&runs::kubectl(stage, &["get", kind])?);
+        out(&runs::kubectl(stage, &["--namespace", NAMESPACE, "get", kind])?);
     }
-    let status = runs::plan(stage, &plan).await?.status.unwrap_or_default();
+    let status = runs::plan(&desk, &plan).await?.status.unwrap_or_default();
     for unmet in status.unmet.iter().take(2) {
         out(&format!("{plan}: unmet {}: {}; {}", unmet.clause, unmet.reason, unmet.remedy));
     }

@@ -1,20 +1,17 @@
 //! What administrators declare and the department orders before anything can be protected.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::DynamicObject;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use zhengyun_crds::{ConditionType, DepartmentQuota, GrantPhase, Site, condition};
+use zhengyun_crds::{ConditionType, DepartmentQuota, Site, condition};
 
-use super::{FILES, ROWS, SPACE, runs};
-use crate::demo::{Stage, scenes};
+use super::{FILES, ROWS, SPACE};
+use crate::demo::parts::{self, API, Desk, SOON, object};
+use crate::demo::{Stage, runs};
 use crate::lab::postgres::{PASSWORD, Superuser};
-use crate::lab::supervisor::{self, Command};
 use crate::lab::wait::settled;
 use crate::world;
 
@@ -28,8 +25,6 @@ pub(super) const CLERK: &str = "clerk-finance";
 pub(super) const DATABASE: &str = "e_invoice";
 /// Folder on the share that the files are brought back to.
 const RESTORED: &str = "restored";
-const SOON: Duration = Duration::from_mins(1);
-const API: &str = "zhengyun.io/v1alpha1";
 
 /// What was made for one run of the story; a rerun makes its own.
 #[derive(Debug)]
@@ -40,8 +35,9 @@ pub(super) struct Ground {
     grants: [(String, String); 2],
 }
 
-fn object(value: Value) -> Result<DynamicObject> {
-    Ok(serde_json::from_value(value)?)
+/// Where the department's clerk works.
+pub(super) const fn desk(stage: &Stage) -> Desk<'_> {
+    Desk { stage, department: DEPARTMENT, clerk: CLERK }
 }
 
 impl Ground {
@@ -54,19 +50,20 @@ impl Ground {
             "\ncloud-admin registers a backup store at each site, and declares 财政厅's own database server and file share at each",
         );
         for site in [HOME, AWAY] {
-            world::apply(&admin, &[ground.store(site)?]).await?;
+            world::apply(&admin, &[parts::store(&ground.named(site), site, &ground.store_folder(site))?]).await?;
             ground.declare(stage, &admin, site).await?;
         }
-        ground.key(&admin).await?;
+        parts::key(&admin, &ground.key_name(), DEPARTMENT).await?;
         out(&format!(
             "cloud-admin gives drills their room at {AWAY}: a quota, a folder, and a database server that nobody works with"
         ));
         ground.room_for_drills(&admin).await?;
-        ground.server_for_drills(stage, &admin).await?;
+        parts::server_for_drills(stage, &admin, &ground.named("drills"), AWAY).await?;
         out("财政厅 gets a container space for 财政电子票据 at each site (approved by a policy of the demo)");
-        world::apply(&admin, &[without_stages()?]).await?;
+        world::apply(&admin, &[parts::without_stages()?]).await?;
         for (at, site) in [HOME, AWAY].into_iter().enumerate() {
-            let granted = ground.granted(stage, site).await?;
+            let name = format!("e-invoice-{}", ground.named(site));
+            let granted = parts::space(&desk(stage), &name, ("finance-e-invoice", site), "财政电子票据灾备").await?;
             if let Some(place) = ground.grants.get_mut(at) {
                 *place = granted;
             }
@@ -105,33 +102,18 @@ impl Ground {
 
     /// The superuser of the department's server at a site.
     pub(super) async fn database(&self, stage: &Stage, site: &str) -> Result<Superuser> {
-        Superuser::at(self.port(stage, site).await?)
-    }
-
-    async fn port(&self, stage: &Stage, site: &str) -> Result<u16> {
-        let start = Command::StartDatabase(self.named(site));
-        supervisor::request(stage.dir(), &start).await?.parse().context("the supervisor answers with a port")
+        Superuser::at(parts::database_port(stage, &self.named(site)).await?)
     }
 
     /// Ends the server of a site; its data go with it.
     pub(super) async fn lose_database(&self, stage: &Stage, site: &str) -> Result<()> {
-        supervisor::request(stage.dir(), &Command::StopDatabase(self.named(site))).await.map(drop)
+        parts::end_database(stage, &self.named(site)).await
     }
 
     /// Removes everything that the store at a site holds.
     pub(super) fn lose_store(&self, site: &str) -> Result<()> {
         let folder = self.store_folder(site);
         std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))
-    }
-
-    fn store(&self, site: &str) -> Result<DynamicObject> {
-        object(json!({
-            "apiVersion": API, "kind": "BackupStore", "metadata": { "name": self.named(site) },
-            "spec": {
-                "displayNames": { "zh-CN": { "full": format!("{site} 备份库（演示）") }, "en": { "full": format!("Store at {site} (demo)") } },
-                "site": site, "backend": { "filesystem": { "path": self.store_folder(site).display().to_string() } }
-            }
-        }))
     }
 
     /// The department's server and share at a site, under names that plans use; addresses and paths stand only there.
@@ -148,52 +130,17 @@ impl Ground {
         let secret = format!("database-{}", self.named(site));
         let sources = json!({ "spec": { "externalSources": {
             "databases": [{
-                "name": "e-invoice", "department": DEPARTMENT, "host": "127.0.0.1", "port": self.port(stage, site).await?,
+                "name": "e-invoice", "department": DEPARTMENT, "host": "127.0.0.1", "port": parts::database_port(stage, &self.named(site)).await?,
                 "databases": [DATABASE], "secretName": secret
             }],
             "fileRoots": [{ "name": "e-invoice", "department": DEPARTMENT, "folder": "shares", "subpath": self.named(site) }]
         } } });
         Api::<Site>::all(admin.clone()).patch(site, &PatchParams::default(), &Patch::Merge(&sources)).await?;
-        let login = [("username", "app".to_owned()), ("password", PASSWORD.to_owned())];
-        self.secret(admin, (&secret, DEPARTMENT), login.into()).await
-    }
-
-    /// Databases of drills are made on a server of their own, by a user who may do nothing else.
-    async fn server_for_drills(&self, stage: &Stage, admin: &Client) -> Result<()> {
-        let name = self.named("drills");
-        let port: u16 = supervisor::request(stage.dir(), &Command::StartDatabase(name.clone())).await?.parse()?;
-        let server = Superuser::at(port)?;
-        let role = format!("CREATE ROLE drill LOGIN CREATEDB PASSWORD '{PASSWORD}'");
-        tokio::task::spawn_blocking(move || server.sql("postgres", &role)).await??;
-        let server = json!({ "spec": { "drillServer": { "host": "127.0.0.1", "port": port, "secretName": name } } });
-        Api::<Site>::all(admin.clone()).patch(AWAY, &PatchParams::default(), &Patch::Merge(&server)).await?;
-        let login = [("username", "drill".to_owned()), ("password", PASSWORD.to_owned())];
-        self.secret(admin, (&name, "drill"), login.into()).await
-    }
-
-    async fn secret(&self, admin: &Client, (name, of): (&str, &str), text: Vec<(&str, String)>) -> Result<()> {
-        let secret = Secret {
-            metadata: kube::api::ObjectMeta {
-                name: Some(name.to_owned()),
-                labels: Some([("zhengyun.io/department".to_owned(), of.to_owned())].into()),
-                ..Default::default()
-            },
-            string_data: Some(text.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
-            ..Default::default()
-        };
-        Api::<Secret>::namespaced(admin.clone(), "zhengyun-system").create(&PostParams::default(), &secret).await?;
-        Ok(())
+        parts::secret(admin, (&secret, DEPARTMENT), parts::login("app")).await
     }
 
     fn key_name(&self) -> String {
         format!("key-finance-{}", self.suffix)
-    }
-
-    /// The department's key of 32 bytes, made for this run.
-    async fn key(&self, admin: &Client) -> Result<()> {
-        let mut key = [0_u8; 32];
-        aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        self.secret(admin, (&self.key_name(), DEPARTMENT), vec![("key", data_encoding::BASE64.encode(&key))]).await
     }
 
     /// Drills are charged to a department of their own, with a quota where they take place.
@@ -220,28 +167,6 @@ impl Ground {
         .await
     }
 
-    async fn granted(&self, stage: &Stage, site: &str) -> Result<(String, String)> {
-        let name = format!("e-invoice-{}", self.named(site));
-        let clerk = stage.door(CLERK)?;
-        let order = json!({
-            "action": "Create", "system": "finance-e-invoice", "site": site, "class": "Test",
-            "justification": "财政电子票据灾备",
-            "items": [{ "item": "container-space", "name": "space", "parameters": { "cpu": "4", "memory": "8Gi" } }]
-        });
-        clerk.create(DEPARTMENT, &name, &order).await?;
-        settled(&format!("request {name} can be submitted"), SOON, || async {
-            Ok(clerk.submit(DEPARTMENT, &name).await.map(drop).map_err(|error| error.to_string()))
-        })
-        .await?;
-        let grant = scenes::granted(stage, DEPARTMENT, &name).await?;
-        let namespace = scenes::grant_in(stage, DEPARTMENT, &grant, "InService", |grant| {
-            let status = grant.status.clone().unwrap_or_default();
-            (status.phase == Some(GrantPhase::InService)).then_some(status.namespace).flatten()
-        })
-        .await?;
-        Ok((grant, namespace))
-    }
-
     /// One plan for everything that the system consists of; its copies are drilled. Gives its name.
     pub(super) async fn plan(&self, stage: &Stage, out: &mut dyn FnMut(&str)) -> Result<String> {
         let name = format!("e-invoice-{}", self.suffix);
@@ -266,7 +191,8 @@ impl Ground {
             }
         });
         world::apply(&stage.client_of(CLERK).await?, &[object(plan)?]).await?;
-        runs::plan_says(stage, &name, |plan| condition::find(&plan.conditions, ConditionType::Ready).is_some()).await?;
+        runs::plan_says(&desk(stage), &name, |plan| condition::find(&plan.conditions, ConditionType::Ready).is_some())
+            .await?;
         Ok(name)
     }
 
@@ -281,15 +207,4 @@ impl Ground {
             _ => json!({ "source": source, "files": { "site": AWAY, "root": "e-invoice", "subpath": RESTORED } }),
         }
     }
-}
-
-fn without_stages() -> Result<DynamicObject> {
-    object(json!({
-        "apiVersion": API, "kind": "ApprovalPolicy", "metadata": { "name": "demo-recovery" },
-        "spec": {
-            "displayNames": { "zh-CN": { "full": "灾备演示免审批" }, "en": { "full": "No stages, for the recovery demo" } },
-            "match": "request.action == 'Create' && request.class == 'Test'", "priority": 900,
-            "autoApprove": { "basis": "a demo" }, "confirm": "Auto", "holdSeconds": 0
-        }
-    }))
 }

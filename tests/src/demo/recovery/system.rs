@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use aws_lc_rs::digest::{SHA256, digest};
 use kube::Client;
 
 use super::ground::{AWAY, DATABASE, Ground, HOME};
 use crate::demo::Stage;
+use crate::demo::files::tree;
 use crate::lab::postgres::Superuser;
 use crate::world::content::{self, Content};
 
@@ -145,29 +145,4 @@ fn scans(root: &Path) -> Result<()> {
     }
     std::os::unix::fs::symlink("2026-01", root.join("current"))?;
     Ok(())
-}
-
-/// Everything below a folder: digest of files, target of links, mode of both kinds.
-fn tree(root: &Path) -> Result<BTreeMap<PathBuf, String>> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut found = BTreeMap::new();
-    let mut open = vec![root.to_path_buf()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
-            let path = entry?.path();
-            let meta = std::fs::symlink_metadata(&path)?;
-            let mode = meta.permissions().mode() & 0o7777;
-            let what = if meta.is_dir() {
-                open.push(path.clone());
-                format!("folder {mode:o}")
-            } else if meta.is_symlink() {
-                format!("link to {}", std::fs::read_link(&path)?.display())
-            } else {
-                let digest = data_encoding::HEXLOWER.encode(digest(&SHA256, &std::fs::read(&path)?).as_ref());
-                format!("file {mode:o} {digest}")
-            };
-            found.insert(path.strip_prefix(root)?.to_path_buf(), what);
-        }
-    }
-    Ok(found)
 }

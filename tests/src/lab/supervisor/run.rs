@@ -135,6 +135,9 @@ fn recovery(lab: &Path) -> Result<Vec<String>> {
         folder("stores")?,
         "--writable-file-root".to_owned(),
         format!("shares={}", folder("files")?),
+        // What the story of migration has in a machine room.
+        "--file-root".to_owned(),
+        format!("rooms={}", folder("rooms")?),
         // Where the story of disaster recovery holds its drills.
         "--drill-folder".to_owned(),
         format!("ulanqab={}", folder("drills")?),
@@ -233,7 +236,15 @@ impl Running {
                 if let Some(running) = self.databases().get(name) {
                     return Ok(running.port.to_string());
                 }
-                let started = tokio::task::spawn_blocking(Postgres::start).await??;
+                // Whatever it holds may be moved away from it while it is written. Followers come back at once.
+                let start = || {
+                    Postgres::start_with(&[
+                        "wal_level=logical",
+                        "max_slot_wal_keep_size=4GB",
+                        "wal_retrieve_retry_interval=50ms",
+                    ])
+                };
+                let started = tokio::task::spawn_blocking(start).await??;
                 let port = started.port.to_string();
                 self.databases().insert(name.clone(), started);
                 Ok(port)

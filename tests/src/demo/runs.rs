@@ -14,8 +14,8 @@ use zhengyun_crds::recovery::{
 };
 use zhengyun_crds::{Condition, ConditionType, RecoveryDrill, RecoveryPlan, SystemBackup, SystemRestore, condition};
 
-use super::ground::{CLERK, DEPARTMENT, NAMESPACE};
-use crate::demo::Stage;
+use super::Stage;
+use super::parts::Desk;
 use crate::lab::Assets;
 
 /// Longest wait for a run.
@@ -77,19 +77,20 @@ where
     }
 }
 
-async fn ask(stage: &Stage, what: &str, body: &Value) -> Result<()> {
-    stage.door(CLERK)?.post(&format!("/api/v1/departments/{DEPARTMENT}/{what}"), body).await.map(drop)
+async fn ask(desk: &Desk<'_>, what: &str, body: &Value) -> Result<()> {
+    let path = format!("/api/v1/departments/{}/{what}", desk.department);
+    desk.stage.door(desk.clerk)?.post(&path, body).await.map(drop)
 }
 
 pub(super) async fn backup(
-    stage: &Stage,
+    desk: &Desk<'_>,
     plan: &str,
     name: &str,
     wanted: BackupPhase,
     out: &mut dyn FnMut(&str),
 ) -> Result<SystemBackupStatus> {
-    ask(stage, "backups", &json!({ "name": name, "plan": plan })).await?;
-    let api: Api<SystemBackup> = Api::namespaced(stage.watcher("hub").await?, NAMESPACE);
+    ask(desk, "backups", &json!({ "name": name, "plan": plan })).await?;
+    let api: Api<SystemBackup> = Api::namespaced(desk.stage.watcher("hub").await?, &desk.namespace());
     let look = || async { Ok(api.get(name).await?.status.unwrap_or_default()) };
     let seen = |status: &SystemBackupStatus| Seen {
         phase: status.phase,
@@ -101,15 +102,15 @@ pub(super) async fn backup(
 }
 
 pub(super) async fn drill(
-    stage: &Stage,
+    desk: &Desk<'_>,
     plan: &str,
     store: &str,
     name: &str,
     wanted: DrillPhase,
     out: &mut dyn FnMut(&str),
 ) -> Result<RecoveryDrillStatus> {
-    ask(stage, "drills", &json!({ "name": name, "plan": plan, "store": store })).await?;
-    let api: Api<RecoveryDrill> = Api::namespaced(stage.watcher("hub").await?, NAMESPACE);
+    ask(desk, "drills", &json!({ "name": name, "plan": plan, "store": store })).await?;
+    let api: Api<RecoveryDrill> = Api::namespaced(desk.stage.watcher("hub").await?, &desk.namespace());
     let look = || async { Ok(api.get(name).await?.status.unwrap_or_default()) };
     let seen = |status: &RecoveryDrillStatus| Seen {
         phase: status.phase,
@@ -122,14 +123,14 @@ pub(super) async fn drill(
 
 /// Plans the restore of a source, and carries exactly that plan out.
 pub(super) async fn restore(
-    stage: &Stage,
+    desk: &Desk<'_>,
     backup: &str,
     source: &str,
     redirect: &Value,
     wanted: RestorePhase,
     out: &mut dyn FnMut(&str),
 ) -> Result<SystemRestoreStatus> {
-    let api: Api<SystemRestore> = Api::namespaced(stage.watcher("hub").await?, NAMESPACE);
+    let api: Api<SystemRestore> = Api::namespaced(desk.stage.watcher("hub").await?, &desk.namespace());
     let seen = |status: &SystemRestoreStatus| Seen {
         phase: status.phase,
         ended: status.phase.is_some_and(RestorePhase::is_terminal),
@@ -140,7 +141,7 @@ pub(super) async fn restore(
         "name": format!("{backup}-{source}-plan"), "backup": backup, "mode": "Plan", "sources": [source],
         "redirects": [redirect]
     });
-    ask(stage, "restores", &body).await?;
+    ask(desk, "restores", &body).await?;
     let name = format!("{backup}-{source}-plan");
     let look = || async { Ok(api.get(&name).await?.status.unwrap_or_default()) };
     let planned = follow(&format!("restore {name}"), RestorePhase::Planned, look, seen, out).await?;
@@ -152,24 +153,24 @@ pub(super) async fn restore(
         body.insert("mode".to_owned(), json!("Execute"));
         body.insert("planDigest".to_owned(), json!(digest));
     }
-    ask(stage, "restores", &body).await?;
+    ask(desk, "restores", &body).await?;
     let look = || async { Ok(api.get(&name).await?.status.unwrap_or_default()) };
     follow(&format!("restore {name}"), wanted, look, seen, out).await
 }
 
 /// A plan as the hub has it.
-pub(super) async fn plan(stage: &Stage, name: &str) -> Result<RecoveryPlan> {
-    let api: Api<RecoveryPlan> = Api::namespaced(stage.watcher("hub").await?, NAMESPACE);
+pub(super) async fn plan(desk: &Desk<'_>, name: &str) -> Result<RecoveryPlan> {
+    let api: Api<RecoveryPlan> = Api::namespaced(desk.stage.watcher("hub").await?, &desk.namespace());
     Ok(api.get(name).await?)
 }
 
 /// Waits until a plan says something.
 pub(super) async fn plan_says(
-    stage: &Stage,
+    desk: &Desk<'_>,
     name: &str,
     wanted: impl Fn(&RecoveryPlanStatus) -> bool,
 ) -> Result<RecoveryPlanStatus> {
-    let api: Api<RecoveryPlan> = Api::namespaced(stage.watcher("hub").await?, NAMESPACE);
+    let api: Api<RecoveryPlan> = Api::namespaced(desk.stage.watcher("hub").await?, &desk.namespace());
     crate::lab::wait::settled(&format!("plan {name}"), PATIENCE, || async {
         let status = api.get(name).await?.status.unwrap_or_default();
         let seen: Vec<String> =
@@ -185,12 +186,11 @@ pub(super) fn kubectl_line(stage: &Stage) -> Result<String> {
     Ok(format!("{} --kubeconfig {}", Assets::find()?.kubectl.display(), config.display()))
 }
 
-/// What `kubectl` shows of the department.
+/// What `kubectl` shows.
 pub(super) fn kubectl(stage: &Stage, arguments: &[&str]) -> Result<String> {
     let output = Command::new(Assets::find()?.kubectl)
         .arg("--kubeconfig")
         .arg(stage.dir().join("hub/admin.kubeconfig"))
-        .args(["--namespace", NAMESPACE])
         .args(arguments)
         .output()?;
     ensure!(output.status.success(), "kubectl: {}", String::from_utf8_lossy(&output.stderr));
