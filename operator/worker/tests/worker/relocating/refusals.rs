@@ -295,6 +295,7 @@ fn a_role_that_other_databases_use_too_is_refused_at_both_ends() {
     assert_eq!(codes(&prepared, "Blocking"), ["TargetRoleUsedElsewhere"], "{prepared:#}");
     assert_eq!(place.traces(), [""; 0], "nothing is made");
     // It is not closed where another role gets everything.
+    sql(target, &format!("ALTER DATABASE {DATABASE} OWNER TO keeper"));
     let mut with_owner = place.verb("prepare");
     assert_eq!(report(with_owner.args(["--owner", "keeper"]))["prepared"], true);
     assert_eq!(sql(target, "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'app'"), "t");
