@@ -6,7 +6,7 @@ empty :=
 space := $(empty) $(empty)
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: prove prove-full prove-model prove-mutants prove-kills help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-peers
+.PHONY: prove prove-full prove-model prove-mutants prove-kills help deps build dist generate check chart-test test prove-fuzz prove-conformance demo demo-recovery demo-down lab-up lab-down lab-status figures bench bench-backup bench-migration bench-peers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-zA-Z0-9%-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-B%: ## one of them, bench-B1 to bench-B7
 
 bench-backup: ## the worker beside bare requests and beside restic: 71,000 objects, 1 GiB of files, 1,000 flipped bits
 	@tests/bench/run backup $(ARGS)
+
+bench-migration: ## the movers: 1 GB of PostgreSQL at 500 commits a second, beside a dump; 20,000 files beside rsync
+	@tests/bench/run migration $(ARGS)
 
 bench-peers: ## beside Kueue on the same control plane; builds Kueue the first time
 	@tests/bench/run peers $(ARGS)

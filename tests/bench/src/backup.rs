@@ -6,7 +6,6 @@
 mod files;
 mod flips;
 mod objects;
-mod program;
 mod repository;
 
 use std::sync::Arc;
@@ -18,14 +17,13 @@ use zhengyun_tests::lab::{Assets, ControlPlane, ControlPlaneOptions, Person};
 use crate::outcome::{Outcome, short};
 use crate::probe;
 use crate::run::{Run, scaled};
+use crate::tree::FILES;
 use files::Tree;
 use objects::{Measured, Set};
 
 /// Objects of the sets; the gates are those of the middle one.
 const SETS: [usize; 3] = [1_000, 10_000, 60_000];
 const JUDGED: usize = 1;
-/// Files of the tree, 1 GiB together.
-const FILES: usize = 20_000;
 /// Bits that are flipped, one at a time.
 const FLIPS: usize = 1_000;
 /// Who works at the cluster.

@@ -17,10 +17,12 @@ mod idle;
 mod life_cycle;
 pub mod machine;
 pub mod meter;
+mod migration;
 pub mod orders;
 pub mod outcome;
 pub mod peers;
 pub mod probe;
+mod program;
 pub mod prometheus;
 mod reading;
 pub mod region;
@@ -29,6 +31,7 @@ pub mod run;
 pub mod shape;
 pub mod stage;
 pub mod standing;
+mod tree;
 
 use anyhow::Result;
 
@@ -63,6 +66,10 @@ pub const PEERS: Benchmark = Benchmark { id: "peers", what: "the product and Kue
 /// The worker beside the bare requests and beside restic.
 pub const BACKUP: Benchmark = Benchmark { id: "backup", what: "backup and restore", usual_scale: 1.0 };
 
+/// The movers beside pg_dump with pg_restore and beside rsync.
+pub const MIGRATION: Benchmark =
+    Benchmark { id: "migration", what: "a database and a tree of files moved", usual_scale: 1.0 };
+
 /// Runs one.
 ///
 /// # Errors
@@ -77,6 +84,7 @@ pub async fn measure(benchmark: Benchmark, run: &Run<'_>) -> Result<Outcome> {
         "B6" => reading::run(run).await,
         "B7" => idle::run(run).await,
         "backup" => backup::run(run).await,
+        "migration" => migration::run(run).await,
         "peers" => peers::compare(run).await,
         other => anyhow::bail!("there is no benchmark {other}"),
     }

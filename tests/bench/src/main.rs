@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use zhengyun_bench::run::Run;
-use zhengyun_bench::{BACKUP, BENCHMARKS, Benchmark, PEERS, measure};
+use zhengyun_bench::{BACKUP, BENCHMARKS, Benchmark, MIGRATION, PEERS, measure};
 use zhengyun_tests::lab::client;
 
 /// Benchmarks on real control planes. Nothing else should run on the machine meanwhile.
@@ -16,7 +16,7 @@ use zhengyun_tests::lab::client;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Which: B1 to B7, `backup`, or `peers`; B1 to B7 when none is named.
+    /// Which: B1 to B7, `backup`, `migration`, or `peers`; B1 to B7 when none is named.
     benchmarks: Vec<String>,
     /// Share of the full size; below 1 no gate is judged. Each benchmark has its own unless given.
     #[arg(long)]
@@ -72,11 +72,13 @@ fn chosen(names: &[String]) -> Result<Vec<Benchmark>> {
     }
     names
         .iter()
-        .map(|name| match BENCHMARKS.iter().chain([&BACKUP, &PEERS]).find(|b| b.id.eq_ignore_ascii_case(name)) {
-            Some(benchmark) => Ok(*benchmark),
-            None => {
-                bail!("{name} is no benchmark; there are {}, backup and peers", BENCHMARKS.map(|b| b.id).join(", "))
-            }
+        .map(|name| {
+            let named =
+                BENCHMARKS.iter().chain([&BACKUP, &MIGRATION, &PEERS]).find(|b| b.id.eq_ignore_ascii_case(name));
+            let all = BENCHMARKS.map(|b| b.id).join(", ");
+            named
+                .copied()
+                .with_context(|| format!("{name} is no benchmark; there are {all}, backup, migration and peers"))
         })
         .collect()
 }

@@ -1,25 +1,17 @@
 //! A tree of files there and back, beside restic on the same tree in the same run.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use zhengyun_tests::figures::Gate;
 
-use super::program::{self, Took};
-use super::repository::{Repository, files_below};
-use crate::chance::Chance;
+use super::repository::Repository;
 use crate::outcome::{Outcome, short};
+use crate::program::{self, Took};
 use crate::run::Run;
-
-/// Mean size of a file: 20,000 of them are 1 GiB.
-const MEAN_BYTES: u64 = 53_687;
-const SEED: u64 = 2_025;
-/// A folder holds so many.
-const PER_FOLDER: usize = 200;
+use crate::tree::{self, digests, files_below};
 
 /// The tree.
 #[derive(Clone, Debug)]
@@ -32,7 +24,7 @@ pub(super) struct Tree<'a> {
 /// Backup, the same again, and restore by both, ours first in the one and second in the other.
 pub(super) fn measure(outcome: &mut Outcome, run: &Run<'_>, tree: &Tree<'_>) -> Result<()> {
     run.say(&format!("{} files are made", tree.files));
-    let bytes = tree.make()?;
+    let bytes = tree::make(&tree.root, tree.files)?;
     let repository = Repository::create(tree.work.join("files-repository"))?;
     let restic = Restic::create(tree.work)?;
     run.say("backups of the files by the worker and by restic");
@@ -77,34 +69,6 @@ pub(super) fn measure(outcome: &mut Outcome, run: &Run<'_>, tree: &Tree<'_>) -> 
     Ok(())
 }
 
-impl Tree<'_> {
-    /// Random content, which nothing makes smaller, but for every fourth file, which is text that repeats.
-    fn make(&self) -> Result<u64> {
-        let mut chance = Chance::new(SEED);
-        let mut sum = 0;
-        for number in 0..self.files {
-            let folder = self.root.join(format!("folder-{:03}", number / PER_FOLDER));
-            if number % PER_FOLDER == 0 {
-                fs::create_dir_all(&folder)?;
-            }
-            let size = MEAN_BYTES / 2 + chance.below(MEAN_BYTES);
-            let mut content = Vec::new();
-            if number % 4 == 0 {
-                while (content.len() as u64) < size {
-                    content.extend(format!("line {} of file {number}\n", content.len()).bytes());
-                }
-            } else {
-                while (content.len() as u64) < size {
-                    content.extend(chance.below(u64::MAX).to_le_bytes());
-                }
-            }
-            sum += content.len() as u64;
-            fs::write(folder.join(format!("file-{number:05}")), content)?;
-        }
-        Ok(sum)
-    }
-}
-
 struct Restic {
     store: PathBuf,
     password: PathBuf,
@@ -136,14 +100,4 @@ impl Restic {
 
 fn size_mb(folder: &Path) -> Result<f64> {
     Ok(files_below(folder)?.iter().map(|(_, bytes)| *bytes).sum::<u64>() as f64 / 1e6)
-}
-
-fn digests(root: &Path) -> Result<BTreeMap<PathBuf, u64>> {
-    let mut all = BTreeMap::new();
-    for (path, _) in files_below(root)? {
-        let mut hasher = DefaultHasher::new();
-        fs::read(&path)?.hash(&mut hasher);
-        all.insert(path.strip_prefix(root)?.to_path_buf(), hasher.finish());
-    }
-    Ok(all)
 }

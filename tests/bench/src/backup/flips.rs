@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use zhengyun_tests::figures::Gate;
 
-use super::program;
-use super::repository::{Repository, files_below};
+use super::repository::Repository;
 use crate::chance::Chance;
 use crate::outcome::Outcome;
+use crate::program;
 use crate::run::Run;
+use crate::tree::files_below;
 
 const SEED: u64 = 1_000_003;
 const FILES: usize = 40;

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use zhengyun_tests::lab::{ControlPlane, install};
 
 use super::PERSON;
-use super::program::{self, Took};
 use super::repository::Repository;
 use crate::chance::Chance;
 use crate::meter::Meter;
 use crate::outcome::short;
+use crate::program::{self, Took};
 use crate::run::Run;
 
 /// Bare creates under way at a time.

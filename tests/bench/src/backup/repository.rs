@@ -1,12 +1,13 @@
 //! A repository of the worker in a folder, with its keys.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use zhengyun_tests::lab::component;
 
-use super::program::{self, Took};
+use crate::program::{self, Took};
+use crate::tree::files_below;
 
 /// A repository.
 #[derive(Debug)]
@@ -63,26 +64,4 @@ impl Repository {
     pub(super) fn stored_mb(&self) -> Result<f64> {
         Ok(files_below(&self.store())?.iter().map(|(_, bytes)| *bytes).sum::<u64>() as f64 / 1e6)
     }
-}
-
-/// Every file below a folder with its size, by path.
-///
-/// # Errors
-/// When a folder cannot be read.
-pub(super) fn files_below(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
-    let mut all = Vec::new();
-    let mut open = vec![folder.to_path_buf()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
-            if meta.is_dir() {
-                open.push(entry.path());
-            } else {
-                all.push((entry.path(), meta.len()));
-            }
-        }
-    }
-    all.sort();
-    Ok(all)
 }
