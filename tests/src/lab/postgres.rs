@@ -213,7 +213,7 @@ impl Superuser {
         let rows = self.sql(
             database,
             "SELECT replace(format('%I.%I ', schemaname, tablename) || query_to_xml(format('SELECT count(*) AS rows, \
-             md5(coalesce(string_agg(md5(t::text), '''' ORDER BY md5(t::text)), '''')) AS digest FROM %I.%I t', \
+             md5(coalesce(string_agg(md5((t.*)::text), '''' ORDER BY md5((t.*)::text)), '''')) AS digest FROM %I.%I t', \
              schemaname, tablename), true, true, '')::text, E'\\n', ' ') FROM pg_tables \
              WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
         )?;

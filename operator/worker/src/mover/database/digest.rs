@@ -124,7 +124,8 @@ pub(super) fn read(server: &Server, part: &Part, only: Option<&BTreeSet<i64>>, c
             part.key.as_ref().map_or_else(|| "0".to_owned(), |key| format!("{}::bigint >> {}", key.column, key.bits));
         let rows = server.rows_for(
             &format!(
-                "SELECT {chunk}, count(*), sum(hashtextextended(t::text, 0)) FROM ONLY {} t {condition} GROUP BY 1",
+                // Not `t::text`, which in a table with a column of that name would be the column.
+                "SELECT {chunk}, count(*), sum(hashtextextended((t.*)::text, 0)) FROM ONLY {} t {condition} GROUP BY 1",
                 part.table
             ),
             control,

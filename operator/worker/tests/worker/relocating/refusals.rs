@@ -163,8 +163,16 @@ fn whoever_writes_in_the_freeze_is_found_out() {
 #[test]
 fn finishing_refuses_by_name_what_is_not_equal() {
     let place = Move::new();
+    // A column may have the name that a statement gives the table.
+    sql(
+        &place.source,
+        "SET ROLE app; CREATE TABLE odd (id int PRIMARY KEY, t text, u text); INSERT INTO odd VALUES (1, 'a', 'b')",
+    );
     place.copied();
-    sql(&place.target, "UPDATE account SET amount = 0 WHERE id = 4097; DELETE FROM part_b WHERE id = 300");
+    sql(
+        &place.target,
+        "UPDATE account SET amount = 0 WHERE id = 4097; DELETE FROM part_b WHERE id = 300; UPDATE odd SET u = 'c'",
+    );
     let compared = report(&mut place.verb("compare"));
     assert_eq!(compared["equal"], false, "{compared:#}");
     report(&mut place.verb("freeze"));
@@ -173,6 +181,7 @@ fn finishing_refuses_by_name_what_is_not_equal() {
     let finished = told(&mut place.verb("finish"));
     let differences = finished["differences"].to_string();
     assert!(differences.contains("id in 4096 to 8191") && differences.contains("part_b"), "{finished:#}");
+    assert!(differences.contains("public.odd"), "{finished:#}");
     let (reason, _) = refused(&mut place.verb("open"));
     assert_eq!(reason, "NotFinished");
 }
