@@ -1,6 +1,7 @@
 //! A PostgreSQL database: from one server to another, by logical replication while it is in use, or by a dump under the freeze where
 //! replication does not carry everything.
 
+mod changes;
 mod copy;
 mod digest;
 mod fence;
@@ -10,10 +11,14 @@ mod finish;
 mod freeze;
 mod gate;
 mod inventory;
+mod keeper;
+mod known;
 mod load;
+mod marks;
 mod prepare;
 mod record;
 mod roles;
+mod rounds;
 mod sql;
 mod stream;
 mod switch;

@@ -3,6 +3,7 @@
 mod applications;
 mod bounds;
 mod kills;
+mod known;
 mod proofs;
 mod refusals;
 mod rollback;

@@ -27,6 +27,8 @@ const DUMPED: &str = "archive_dumped";
 const BYTES_AN_ACCOUNT: usize = 440;
 /// How long the copy may take to be in step.
 const PATIENCE: Duration = Duration::from_mins(30);
+/// How long it follows after everything was compared once.
+const FOLLOWED: Duration = Duration::from_mins(1);
 /// How long the writers go on at the target.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,8 @@ struct Verbs {
     finished: Value,
     downtime: f64,
     servers_cpu: f64,
+    /// Seconds until both sides had been compared once.
+    compared: f64,
 }
 
 pub(super) async fn measure(outcome: &mut Outcome, run: &Run<'_>, bytes: usize) -> Result<()> {
@@ -125,7 +129,8 @@ fn report(outcome: &mut Outcome, verbs: &Verbs, heard: &Heard, size: f64, once: 
         "s",
         None,
         format!(
-            "under load; CPU of the worker {} s in all, of both servers {} s until the freeze, applications in it",
+            "under load, and compared after {} s; CPU of the worker {} s in all, of both servers {} s until the freeze, applications in it",
+            short(verbs.compared),
             short(verbs.took.values().map(|took| took.cpu).sum()),
             short(verbs.servers_cpu)
         ),
@@ -221,12 +226,21 @@ impl Ground {
         verbs.took.insert("prepare", program::run(&mut self.verb("prepare")?)?.succeeded("prepare")?);
         let copying = Instant::now();
         let follower = Running::start(self.verb("copy")?.arg("--follow"))?;
-        follower.until(PATIENCE, is_in_step)?;
-        let copied = copying.elapsed().as_secs_f64();
-        run.say("the copy is in step");
+        let (mut copied, mut compared) = (None, false);
+        follower.until(PATIENCE, |line| {
+            if copied.is_none() && is_in_step(line) {
+                copied = Some(copying.elapsed().as_secs_f64());
+            }
+            compared |= line.contains("everything was compared once");
+            copied.is_some() && compared
+        })?;
+        verbs.compared = copying.elapsed().as_secs_f64();
+        run.say("the copy is in step, and everything was compared once");
+        // A copy follows for days; what was written while everything was read is read again in the next rounds.
+        std::thread::sleep(FOLLOWED);
         follower.stop()?;
         let mut follower = follower.end()?.succeeded("copy")?;
-        follower.wall = copied;
+        follower.wall = copied.unwrap_or_default();
         verbs.servers_cpu = self.servers_cpu()? - before;
         verbs.took.insert("copy", follower);
         let closed = Instant::now();

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::fence::{Pair, Sides};
+use super::keeper::Keeper;
 use super::load::Load;
 use super::prepare::{WayArgs, changed_schema};
 use super::record::{Mode, TargetRecord};
@@ -78,6 +79,8 @@ pub(super) struct Copied {
     /// Bytes of its log that the source keeps, and as many as it may.
     kept: u64,
     budget: u64,
+    /// Chunks that are equal on both sides and were not written since: under the freeze they are not read.
+    known_chunks: u64,
 }
 
 /// Copies, once or until SIGTERM.
@@ -104,6 +107,7 @@ pub(super) fn copy(args: &CopyArgs, runtime: &Handle, control: &Control) -> Resu
         failures: None,
         shown: record.copied,
         kept_at: None,
+        keeper: Keeper::new(&pair, &stream, budget, control),
         budget,
         control,
     };
@@ -194,6 +198,7 @@ fn dump(pair: &Pair, args: &CopyArgs, tables: &[Table], control: &Control) -> Re
         lag: Lag::default(),
         kept: 0,
         budget: 0,
+        known_chunks: 0,
     })
 }
 
@@ -225,6 +230,7 @@ struct Following<'a> {
     /// What was shown and kept last.
     shown: (u64, u64),
     kept_at: Option<Instant>,
+    keeper: Keeper<'a>,
     budget: u64,
     control: &'a Control,
 }
@@ -278,7 +284,11 @@ impl Following<'_> {
                     lag,
                     kept: slot.kept,
                     budget: self.budget,
+                    known_chunks: self.keeper.known(),
                 });
+            }
+            if goal.is_some() && follow {
+                self.keeper.go_on()?;
             }
             if goal.is_none() || !follow {
                 self.control.check()?;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fence::Pair;
 use super::sql::{field, number};
@@ -16,18 +16,18 @@ use crate::error::{Result, WorkerError};
 use crate::secret::sha256_hex;
 
 /// Rows in a chunk, about, as a power of two, unless the table has very many.
-const CHUNK_BITS: u32 = 12;
+const CHUNK_BITS: u32 = 8;
 /// Chunks of a table, about, as a power of two: their digests are one answer of a server.
-const MOST_BITS: u32 = 17;
+const MOST_BITS: u32 = 16;
 /// Bytes of a row, if nothing is known of it.
 const BYTES: u64 = 128;
 /// Ranges of one question.
-const RANGES: usize = 200;
+const RANGES: usize = 1000;
 /// Chunks that are named.
 const NAMED: usize = 20;
 
 /// A table as it is compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) oid: u64,
     pub(super) table: String,
@@ -35,12 +35,10 @@ pub(super) struct Part {
 }
 
 /// By what a table is cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Key {
     /// As in a statement.
     pub(super) column: String,
-    /// Its place among the columns that are published, from zero.
-    pub(super) place: usize,
     /// Chunk n holds the keys whose upper bits are n.
     pub(super) bits: u32,
 }
@@ -54,6 +52,14 @@ pub(super) struct Sum {
 
 /// Chunks by number.
 pub(super) type Chunks = BTreeMap<i64, Sum>;
+
+/// What is read of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which<'a> {
+    These(&'a BTreeSet<i64>),
+    /// Everything but these, whether it is there or not.
+    AllBut(&'a Chunks),
+}
 
 /// What comparing came to.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -84,17 +90,15 @@ pub(super) struct PartReport {
 /// How the tables are cut.
 pub(super) fn parts(source: &Server, tables: &[Table]) -> Result<Vec<Part>> {
     let keys = source.rows(
-        "SELECT i.indrelid, quote_ident(a.attname), (SELECT count(*) FROM pg_attribute b WHERE b.attrelid = i.indrelid AND b.attnum > 0 \
-           AND b.attnum < a.attnum AND NOT b.attisdropped AND b.attgenerated = '') \
-         FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+        "SELECT i.indrelid, quote_ident(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
          WHERE i.indisprimary AND i.indnkeyatts = 1 AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)",
     )?;
-    let keys: BTreeMap<u64, (String, u64)> =
-        keys.iter().map(|row| (number(field(row, 0)), (field(row, 1).to_owned(), number(field(row, 2))))).collect();
+    let keys: BTreeMap<u64, String> =
+        keys.iter().map(|row| (number(field(row, 0)), field(row, 1).to_owned())).collect();
     let mut parts = Vec::new();
     for table in tables {
         let key = match keys.get(&table.oid) {
-            Some((column, place)) => {
+            Some(column) => {
                 let span = source
                     .one(&format!("SELECT max({column})::numeric - min({column})::numeric FROM ONLY {}", table.name))?;
                 let span = span.parse::<u64>().unwrap_or_default();
@@ -103,11 +107,7 @@ pub(super) fn parts(source: &Server, tables: &[Table]) -> Result<Vec<Part>> {
                 // Keys that are far apart make wide chunks, so that a chunk holds about as many rows.
                 let of_rows = CHUNK_BITS.max(rows.ilog2().saturating_sub(MOST_BITS));
                 let bits = of_rows + (span / rows).max(1).ilog2();
-                Some(Key {
-                    column: column.clone(),
-                    place: usize::try_from(*place).unwrap_or_default(),
-                    bits: bits.min(62),
-                })
+                Some(Key { column: column.clone(), bits: bits.min(62) })
             }
             None => None,
         };
@@ -116,38 +116,44 @@ pub(super) fn parts(source: &Server, tables: &[Table]) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Digests of a table: of all chunks, or of some.
-pub(super) fn read(server: &Server, part: &Part, only: Option<&BTreeSet<i64>>, control: &Control) -> Result<Chunks> {
+/// Digests of a table's chunks.
+pub(super) fn read(server: &Server, part: &Part, which: Which<'_>, control: &Control) -> Result<Chunks> {
+    let spans = match (which, &part.key) {
+        (Which::These(chunks), _) if chunks.is_empty() => return Ok(Chunks::new()),
+        (Which::AllBut(chunks), _) if chunks.is_empty() => None,
+        // The only chunk is among those that are left out.
+        (Which::AllBut(_), None) => return Ok(Chunks::new()),
+        (Which::These(_), None) => None,
+        (Which::These(chunks), Some(key)) => Some(ranges(chunks, key.bits)),
+        (Which::AllBut(chunks), Some(key)) => Some(gaps(chunks.keys(), key.bits)),
+    };
+    let chunk =
+        part.key.as_ref().map_or_else(|| "0".to_owned(), |key| format!("t.{}::bigint >> {}", key.column, key.bits));
+    let sums = |condition: &str| {
+        // Not `t::text`, which in a table with a column of that name would be the column.
+        let sum = "count(*), sum(hashtextextended((t.*)::text, 0))";
+        format!("SELECT {chunk} AS chunk, {sum} FROM ONLY {} t {condition} GROUP BY 1", part.table)
+    };
     let mut chunks = Chunks::new();
-    let mut ask = |condition: &str| -> Result<()> {
-        let chunk =
-            part.key.as_ref().map_or_else(|| "0".to_owned(), |key| format!("{}::bigint >> {}", key.column, key.bits));
-        let rows = server.rows_for(
-            &format!(
-                // Not `t::text`, which in a table with a column of that name would be the column.
-                "SELECT {chunk}, count(*), sum(hashtextextended((t.*)::text, 0)) FROM ONLY {} t {condition} GROUP BY 1",
-                part.table
-            ),
-            control,
-        )?;
-        for row in rows {
+    let mut ask = |query: &str| -> Result<()> {
+        for row in server.rows_for(query, control)? {
             let sum = Sum { rows: number(field(&row, 1)), digest: field(&row, 2).to_owned() };
             chunks.insert(field(&row, 0).parse().unwrap_or_default(), sum);
         }
         Ok(())
     };
-    match (only, &part.key) {
-        (Some(only), _) if only.is_empty() => {}
-        (Some(only), Some(key)) => {
-            let wanted: Vec<String> = ranges(only, key.bits)
-                .into_iter()
-                .map(|(first, last)| format!("{} BETWEEN {first} AND {last}", key.column))
-                .collect();
-            for some in wanted.chunks(RANGES) {
-                ask(&format!("WHERE {}", some.join(" OR ")))?;
+    match (spans, &part.key) {
+        (Some(spans), Some(key)) => {
+            // Each by itself, by the index of the key: no plan reads the whole table for some of it.
+            let each = sums(&format!("WHERE t.{} BETWEEN span.first AND span.last", key.column));
+            for some in spans.chunks(RANGES) {
+                let values: Vec<String> =
+                    some.iter().map(|(first, last)| format!("('{first}'::bigint, '{last}'::bigint)")).collect();
+                let values = values.join(", ");
+                ask(&format!("SELECT sums.* FROM (VALUES {values}) span (first, last), LATERAL ({each}) sums"))?;
             }
         }
-        _ => ask("")?,
+        _ => ask(&sums(""))?,
     }
     Ok(chunks)
 }
@@ -166,16 +172,26 @@ fn ranges(only: &BTreeSet<i64>, bits: u32) -> Vec<(i64, i64)> {
     all
 }
 
+/// The keys of no chunk of some.
+fn gaps<'a>(but: impl Iterator<Item = &'a i64>, bits: u32) -> Vec<(i64, i64)> {
+    let mut all = Vec::new();
+    let mut next = Some(i64::MIN);
+    for chunk in but {
+        let first = chunk << bits;
+        if let Some(start) = next.filter(|start| *start < first) {
+            all.push((start, first - 1));
+        }
+        next = (first | ((1 << bits) - 1)).checked_add(1);
+    }
+    all.extend(next.map(|start| (start, i64::MAX)));
+    all
+}
+
 /// Reads the same chunks on both sides at once.
-pub(super) fn both(
-    pair: &Pair,
-    part: &Part,
-    only: Option<&BTreeSet<i64>>,
-    control: &Control,
-) -> Result<(Chunks, Chunks)> {
+pub(super) fn both(pair: &Pair, part: &Part, which: Which<'_>, control: &Control) -> Result<(Chunks, Chunks)> {
     std::thread::scope(|scope| {
-        let source = scope.spawn(|| read(&pair.source.server, part, only, control));
-        let target = read(&pair.target.server, part, only, control);
+        let source = scope.spawn(|| read(&pair.source.server, part, which, control));
+        let target = read(&pair.target.server, part, which, control);
         let source = source.join().map_err(|_| WorkerError::engine("reading the source", "it panicked"))?;
         Ok((source?, target?))
     })
@@ -245,7 +261,7 @@ fn digest(chunks: &Chunks) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Chunks, Sum, different, ranges};
+    use super::{Chunks, Sum, different, gaps, ranges};
 
     #[test]
     fn chunks_side_by_side_are_one_range_and_the_ends_are_no_overflow() {
@@ -254,6 +270,14 @@ mod tests {
         let highest = i64::MAX >> 12;
         assert_eq!(ranges(&of(&[highest]), 12), [(i64::MAX - 4095, i64::MAX)]);
         assert_eq!(ranges(&of(&[i64::MIN >> 12]), 12), [(i64::MIN, i64::MIN + 4095)]);
+    }
+
+    #[test]
+    fn what_is_in_no_chunk_is_read_to_either_end() {
+        let of = |all: &[i64]| gaps(all.iter(), 4);
+        assert_eq!(of(&[-1, 0, 3]), [(i64::MIN, -17), (16, 47), (64, i64::MAX)]);
+        assert_eq!(of(&[]), [(i64::MIN, i64::MAX)]);
+        assert_eq!(of(&[i64::MIN >> 4, i64::MAX >> 4]), [(i64::MIN + 16, i64::MAX - 16)]);
     }
 
     #[test]

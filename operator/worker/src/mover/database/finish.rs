@@ -1,6 +1,6 @@
 //! Under the freeze: what replication does not carry, and whether both sides are equal. And the same comparison while the source is in use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,14 +9,14 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::copy::{same_schema, whole};
-use super::digest::{self, Chunks, Compared, Part};
+use super::digest::{self, Chunks, Compared, Part, Which};
 use super::fence::{Pair, Sides};
 use super::freeze::still_frozen;
-use super::gate;
 use super::load::Load;
 use super::record::{Finished, Mode, TargetRecord};
-use super::sql::{OF_PEOPLE, field, text};
+use super::sql::{OF_PEOPLE, field, number, text};
 use super::stream::{Stream, tables};
+use super::{gate, known};
 use crate::control::Control;
 use crate::database::archive;
 use crate::error::{Result, WorkerError};
@@ -36,6 +36,9 @@ pub struct FinishArgs {
     /// Seconds in which the target must catch up.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub patience_seconds: u64,
+    /// Read everything, also what was found equal before and was not written since.
+    #[arg(long)]
+    pub whole: bool,
 }
 
 /// What finishing came to.
@@ -49,6 +52,7 @@ pub(super) struct Finish {
     position: String,
     sequences: u64,
     materialised_views: u64,
+    database_bytes: u64,
     /// What was read here, of all chunks: the others were found equal before and were not written since.
     dirty_share: f64,
     /// Milliseconds of each step.
@@ -96,7 +100,9 @@ pub(super) fn finish(args: &FinishArgs, runtime: &Handle, control: &Control) -> 
     let refreshed = refresh(&pair, control)?;
     lap("materialisedViews");
     control.enter("comparing");
-    let compared = compare_all(&pair, &record, None, control)?;
+    let clean = if args.whole { BTreeMap::new() } else { known::clean(&pair, &stream, &record, control)? };
+    lap("marks");
+    let compared = compare_all(&pair, &record, clean, None, control)?;
     lap("digests");
     // After everything was read: still closed, and nothing written that was not read.
     still_frozen(&pair)?;
@@ -121,6 +127,7 @@ pub(super) fn finish(args: &FinishArgs, runtime: &Handle, control: &Control) -> 
         position,
         sequences: carried,
         materialised_views: refreshed,
+        database_bytes: number(&pair.source.server.one("SELECT pg_database_size(current_database())")?),
         dirty_share,
         took,
         evidence,
@@ -206,20 +213,28 @@ pub(super) struct Comparison {
     compared: Compared,
 }
 
-/// Compares without a freeze.
+/// Compares everything, with a freeze or without.
 pub(super) fn compare(sides: &Sides, runtime: &Handle, control: &Control) -> Result<Comparison> {
     let pair = Pair::open(sides, runtime, control)?;
     control.enter("comparing");
     let record = pair.target.record()?;
     let mut changing = Vec::new();
-    let compared = compare_all(&pair, &record, Some(&mut changing), control)?;
+    // Once the source is closed nothing changes there, and nothing is to be waited for.
+    let in_use = record.mark.state == State::Following;
+    let compared = compare_all(&pair, &record, BTreeMap::new(), in_use.then_some(&mut changing), control)?;
+    if !compared.equal && record.known.is_some() {
+        // Somebody wrote at the target: what was found equal before says nothing.
+        pair.target.change("", |record| record.known = None)?;
+    }
     Ok(Comparison { mark: record.mark, changing, compared })
 }
 
-/// Compares all rows. With `changing`, the source is in use, and chunks are read again once the target has what was read.
+/// Compares all rows but the clean ones, of which the sums are known. With `changing`, the source is in use, and chunks are read again
+/// once the target has what was read.
 fn compare_all(
     pair: &Pair,
     record: &TargetRecord,
+    mut clean: BTreeMap<u64, (Part, Chunks)>,
     mut changing: Option<&mut Vec<String>>,
     control: &Control,
 ) -> Result<Compared> {
@@ -230,12 +245,17 @@ fn compare_all(
     let mut compared = Compared::default();
     for part in digest::parts(source, &tables(source)?)? {
         control.check()?;
-        let (left, right) = digest::both(pair, &part, None, control)?;
-        let (left, right) = match &mut changing {
-            None => (left, right),
-            Some(changing) => settle(pair, &stream, &part, left, right, changing, control)?,
-        };
-        let read = left.len() as u64;
+        let (part, clean) = clean.remove(&part.oid).unwrap_or_else(|| {
+            let as_before = record.known.as_ref().and_then(|known| known.part(&part)).cloned();
+            (as_before.unwrap_or(part), Chunks::new())
+        });
+        let (mut left, mut right) = digest::both(pair, &part, Which::AllBut(&clean), control)?;
+        if let Some(changing) = &mut changing {
+            (left, right) = settle(pair, &stream, &part, left, right, changing, control)?;
+        }
+        let read = left.len().max(right.len()) as u64;
+        left.extend(clean.clone());
+        right.extend(clean);
         compared.add(&part, &left, &right, read);
         control.count_item();
     }
@@ -258,13 +278,13 @@ fn settle(
         if open.is_empty() {
             return Ok((left, right));
         }
-        let before = digest::read(source, part, Some(&open), control)?;
+        let before = digest::read(source, part, Which::These(&open), control)?;
         let lsn = source.one("SELECT pg_current_wal_flush_lsn()")?;
         if stream.slot(source)?.is_some() {
             stream.reach(source, &lsn, Duration::from_secs(30), control)?;
         }
-        let there = digest::read(&pair.target.server, part, Some(&open), control)?;
-        let after = digest::read(source, part, Some(&open), control)?;
+        let there = digest::read(&pair.target.server, part, Which::These(&open), control)?;
+        let after = digest::read(source, part, Which::These(&open), control)?;
         for chunk in open {
             for (side, read) in [(&mut left, &before), (&mut right, &there)] {
                 match read.get(&chunk) {

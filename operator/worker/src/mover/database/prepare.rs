@@ -161,6 +161,7 @@ pub(super) fn prepare(args: &PrepareArgs, runtime: &Handle, control: &Control) -
         copied: (0, 0),
         complete: None,
         was_open: false,
+        known: None,
         finished: None,
     };
     if fence::claim(&target, &record)? {
@@ -303,6 +304,10 @@ fn make(
         }
     }
     let record = pair.target.change("", |record| {
+        if record.schema != schema {
+            // What was read of rows that were otherwise says nothing.
+            record.known = None;
+        }
         (record.loaded, record.prepared, record.mode, record.schema) = (true, true, report.mode, schema);
         record.replication_role.clone_from(&way.login.user);
         let more: Vec<String> = admitted.iter().filter(|role| !record.applications.contains(role)).cloned().collect();

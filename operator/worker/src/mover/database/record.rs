@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fence::Marked;
 use super::gate::Doors;
+use super::known::Known;
 use crate::mover::Mark;
 
 /// How the rows come over.
@@ -76,6 +77,9 @@ pub(super) struct TargetRecord {
     pub(super) complete: Option<String>,
     /// Whether applications ever got the target.
     pub(super) was_open: bool,
+    /// What is known to be equal while the target follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) known: Option<Known>,
     /// When both sides were found equal under the freeze.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) finished: Option<Finished>,

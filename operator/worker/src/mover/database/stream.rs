@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::fence::{Pair, identity};
-use super::sql::{OF_PEOPLE, field, name, number, quiet, text, until};
+use super::sql::{OF_PEOPLE, field, name, number, quiet, text, texts, until};
 use crate::control::Control;
 use crate::database::Server;
 use crate::database::login::Login;
@@ -109,6 +109,11 @@ impl Stream {
             name: format!("zhengyun_move_{}", digest.get(..16).unwrap_or_default()),
             first_copies: format!("slot_name ~ '^pg_[0-9]+_sync_[0-9]+_{system}$' AND database = current_database()"),
         }
+    }
+
+    /// Name of the slot that tells which chunks were written.
+    pub(super) fn marks(&self) -> String {
+        format!("{}_marks", self.name)
     }
 
     /// Makes the publication, or has it hold these tables.
@@ -221,9 +226,10 @@ impl Stream {
         )
     }
 
-    /// Takes the slots away: ours, and those of first copies that broke off.
+    /// Takes the slots away: ours, that of the marks, and those of first copies that broke off.
     pub(super) fn drop_slot(&self, source: &Server, control: &Control) -> Result<u64> {
-        let ours = format!("(slot_name = {} OR ({}))", text(&self.name), self.first_copies);
+        let own = [self.name.clone(), self.marks()];
+        let ours = format!("(slot_name = ANY ({}) OR ({}))", texts(&own), self.first_copies);
         let held = until(LETTING_GO, control, || {
             source.rows(&format!(
                 "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE {ours} AND active"
@@ -263,7 +269,7 @@ impl Stream {
         statements.push(self.create(way));
         pair.target.change(&statements.join("; "), |record| {
             (record.complete, record.finished, record.was_open) = (None, None, false);
-            record.copied = (0, 0);
+            (record.copied, record.known) = ((0, 0), None);
         })?;
         Ok(())
     }
@@ -378,6 +384,7 @@ mod tests {
     fn a_name_is_one_of_a_slot_and_says_whose_it_is() {
         let one = Stream::named("finance/archive", "1/2", "7/8").name;
         assert!(one.len() <= 63 && one.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+        assert!(Stream::named("finance/archive", "1/2", "7/8").marks().len() <= 63);
         assert_ne!(one, Stream::named("finance/archive", "1/3", "7/8").name);
     }
 }

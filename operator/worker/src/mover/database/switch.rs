@@ -69,7 +69,7 @@ pub(super) fn open(sides: &Sides, runtime: &Handle, control: &Control) -> Result
     }
     let record = pair.target.change(&statements.join("; "), |record| {
         record.mark.state = State::Open;
-        record.was_open = true;
+        (record.was_open, record.known) = (true, None);
     })?;
     let at = Timestamp::now().to_string();
     pair.source.change("", |record| record.mark.state = State::Open)?;

@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 const KILLS: u64 = 10;
 const SEED: u64 = 1_949;
 
-fn kills() -> u64 {
+pub(super) fn kills() -> u64 {
     std::env::var("ZHENGYUN_KILLS").ok().map_or(KILLS, |many| many.parse().expect("ZHENGYUN_KILLS is a number"))
 }
 
 /// Kills a command at a moment of this time; says whether it was still running.
-fn killed(command: &mut Command, whole: Duration, random: &mut fastrand::Rng) -> bool {
+pub(super) fn killed(command: &mut Command, whole: Duration, random: &mut fastrand::Rng) -> bool {
     let mut child = quiet(command.stdin(Stdio::null()));
     // Nothing is awaited here: the moment is the point.
     std::thread::sleep(whole.mul_f64(random.f64()));

@@ -180,7 +180,7 @@ fn finishing_refuses_by_name_what_is_not_equal() {
     assert!(reason == "NotEqual" && message.contains("public.account"), "{message}");
     let finished = told(&mut place.verb("finish"));
     let differences = finished["differences"].to_string();
-    assert!(differences.contains("id in 4096 to 8191") && differences.contains("part_b"), "{finished:#}");
+    assert!(differences.contains("id in 4096 to 4351") && differences.contains("part_b"), "{finished:#}");
     assert!(differences.contains("public.odd"), "{finished:#}");
     let (reason, _) = refused(&mut place.verb("open"));
     assert_eq!(reason, "NotFinished");
