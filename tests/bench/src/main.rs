@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use zhengyun_bench::run::Run;
 use zhengyun_bench::{BACKUP, BENCHMARKS, Benchmark, MIGRATION, PEERS, measure};
@@ -73,13 +73,12 @@ fn chosen(names: &[String]) -> Result<Vec<Benchmark>> {
     names
         .iter()
         .map(|name| {
-            match BENCHMARKS.iter().chain([&BACKUP, &MIGRATION, &PEERS]).find(|b| b.id.eq_ignore_ascii_case(name)) {
-                Some(benchmark) => Ok(*benchmark),
-                None => {
-                    let all = BENCHMARKS.map(|b| b.id).join(", ");
-                    bail!("{name} is no benchmark; there are {all}, backup, migration and peers")
-                }
-            }
+            let named =
+                BENCHMARKS.iter().chain([&BACKUP, &MIGRATION, &PEERS]).find(|b| b.id.eq_ignore_ascii_case(name));
+            let all = BENCHMARKS.map(|b| b.id).join(", ");
+            named
+                .copied()
+                .with_context(|| format!("{name} is no benchmark; there are {all}, backup, migration and peers"))
         })
         .collect()
 }

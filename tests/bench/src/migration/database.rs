@@ -24,7 +24,7 @@ pub(super) const APPLICATION: &str = "app";
 /// What a dump is restored into.
 const DUMPED: &str = "archive_dumped";
 /// Bytes of the database for each account, which has one row of its own and one and a half in the ledger; indexes are in it.
-const BYTES_AN_ACCOUNT: usize = 500;
+const BYTES_AN_ACCOUNT: usize = 440;
 /// How long the copy may take to be in step.
 const PATIENCE: Duration = Duration::from_mins(30);
 /// How long it follows after everything was compared once.

@@ -161,7 +161,7 @@ impl<'a> Rounds<'a> {
         self.round()?;
         if self.now.values().any(|chunks| !chunks.is_empty()) && self.may_read()? {
             if let Some(read) = self.read()? {
-                self.keep(Some(read))?;
+                self.keep(Some(&read))?;
             }
         } else if begun >= self.marks_due {
             self.keep(None)?;
@@ -238,24 +238,20 @@ impl<'a> Rounds<'a> {
         every(PATIENT)?;
         let table = *table;
         let Some(all) = self.now.get_mut(&table) else { return Ok(None) };
-        match read {
-            Ok((source, target)) => {
-                all.retain(|chunk| !chunks.contains(chunk));
-                Ok(Some(Read { table, chunks, source, target }))
-            }
-            Err(_) => {
-                // Later, and less of it.
-                self.steps.insert(table, (step / 2).max(1));
-                self.is_put_off = true;
-                let later = std::mem::take(all);
-                self.next.entry(table).or_default().extend(later);
-                Ok(None)
-            }
+        if let Ok((source, target)) = read {
+            all.retain(|chunk| !chunks.contains(chunk));
+            return Ok(Some(Read { table, chunks, source, target }));
         }
+        // Later, and less of it.
+        self.steps.insert(table, (step / 2).max(1));
+        self.is_put_off = true;
+        let later = std::mem::take(all);
+        self.next.entry(table).or_default().extend(later);
+        Ok(None)
     }
 
     /// Keeps what is known after what was written is told, and moves the slot on.
-    fn keep(&mut self, read: Option<Read>) -> Result<()> {
+    fn keep(&mut self, read: Option<&Read>) -> Result<()> {
         let source = &self.pair.source.server;
         let upto = source.one("SELECT pg_current_wal_flush_lsn()")?;
         let parts = self.cuts.values().map(|cut| &cut.part);
@@ -319,7 +315,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// What was read and not written meanwhile is known, if it is equal.
-    fn learn(&mut self, read: Read, changes: &Changes) -> Option<String> {
+    fn learn(&mut self, read: &Read, changes: &Changes) -> Option<String> {
         let written = match changes.get(&read.table) {
             Some(Touched::Whole) => return None,
             Some(Touched::Chunks(written)) => Some(written),
