@@ -346,7 +346,12 @@ fn load(
         pair.target.change(&statements, |record| record.made_roles.extend(made))?;
     }
     if !inventory::things(target)?.is_empty() {
-        // It was empty when the migration came: what is in it now was loaded by a process that was killed.
+        // It was empty when the migration came: what is in it now was loaded by a process that was killed. One that had subscribed
+        // already holds the tables: while they are to be copied, nobody may drop them.
+        let stream = Stream::of(pair);
+        if stream.subscription(target)?.is_some() {
+            target.rows(&stream.unsubscribe())?;
+        }
         switch::wipe(target)?;
     }
     Load::new(source, &pair.sides.databases, control)?.schema(source, target, args.owner.as_deref())?;

@@ -70,6 +70,18 @@ fn every_verb_that_is_killed_is_done_when_it_is_said_again() {
     }
 }
 
+/// It is killed after it had subscribed and before it said so: the tables may not be dropped while they are to be copied.
+#[test]
+fn a_subscription_that_nobody_wrote_down_is_made_anew() {
+    let place = Move::new();
+    report(&mut place.verb("prepare"));
+    let unsaid =
+        "UPDATE zhengyun_move.fence SET record = (record::jsonb || '{\"loaded\": false, \"prepared\": false}')::json";
+    place.target.sql(DATABASE, unsaid).unwrap();
+    assert_eq!(report(&mut place.verb("prepare"))["prepared"], true);
+    report(&mut place.verb("copy"));
+}
+
 #[test]
 fn a_lower_epoch_is_refused_before_it_changes_anything() {
     let mut place = Move::new();
