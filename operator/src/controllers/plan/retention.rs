@@ -343,25 +343,31 @@ fn told(backup: &SystemBackup, mut status: SystemBackupStatus, now: Timestamp) -
 
 /// Writes what becomes of a backup's data; false if it changed meanwhile.
 async fn tell(context: &Context, backup: &SystemBackup, record: &RetentionRecord) -> Result<bool, ReconcileError> {
-    let before = backup.status.clone().unwrap_or_default();
-    if before.retention.as_ref() == Some(record) {
-        return Ok(true);
-    }
-    let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
-    let after = SystemBackupStatus { retention: Some(record.clone()), ..before };
-    match replace_status(&api, backup, backup.status.as_ref(), &after).await {
-        Err(error) if is_conflict(&error) => Ok(false),
-        other => Ok(other.map(|_| true)?),
-    }
+    say(context, backup, Some(record)).await
 }
 
 /// Takes back what was said of a backup that is kept: of a plan that goes, nobody decides what becomes of it. False if it changed meanwhile.
 pub(super) async fn withdraw(context: &Context, backup: &SystemBackup) -> Result<bool, ReconcileError> {
-    let kept = |status: &&SystemBackupStatus| status.retention.as_ref().is_some_and(|r| r.fate == RetentionFate::Keep);
-    let Some(before) = backup.status.as_ref().filter(kept) else { return Ok(true) };
+    let said = backup.status.as_ref().and_then(|status| status.retention.as_ref());
+    if said.is_some_and(|record| record.fate == RetentionFate::Keep) {
+        say(context, backup, None).await
+    } else {
+        Ok(true)
+    }
+}
+
+async fn say(
+    context: &Context,
+    backup: &SystemBackup,
+    record: Option<&RetentionRecord>,
+) -> Result<bool, ReconcileError> {
+    let before = backup.status.clone().unwrap_or_default();
+    if before.retention.as_ref() == record {
+        return Ok(true);
+    }
     let api: Api<SystemBackup> = context.namespaced(&backup.namespace().unwrap_or_default());
-    let after = SystemBackupStatus { retention: None, ..before.clone() };
-    match replace_status(&api, backup, Some(before), &after).await {
+    let after = SystemBackupStatus { retention: record.cloned(), ..before };
+    match replace_status(&api, backup, backup.status.as_ref(), &after).await {
         Err(error) if is_conflict(&error) => Ok(false),
         other => Ok(other.map(|_| true)?),
     }

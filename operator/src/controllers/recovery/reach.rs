@@ -152,15 +152,14 @@ pub async fn leave(
 ) -> Result<Result<(), String>, ReconcileError> {
     let (everything, other) = (ListParams::default(), |one: &ObjectMeta| one.uid.as_deref() != uid);
     let backups: Api<SystemBackup> = context.namespaced(namespace);
-    let reads = |one: &SystemBackup| {
-        access == Access::Read && other(&one.metadata) && backup::is_inside(context, one).contains(ground)
-    };
+    let reads = |one: &SystemBackup| other(&one.metadata) && backup::is_inside(context, one).contains(ground);
     let restores: Api<SystemRestore> = context.namespaced(namespace);
     let restores_there = |one: &SystemRestore| {
         other(&one.metadata)
             && restore::is_inside(context, one).is_some_and(|(there, by)| there == *ground && by == access)
     };
-    if backups.list(&everything).await?.iter().any(reads)
+    // A backup never comes in to write.
+    if (access == Access::Read && backups.list(&everything).await?.iter().any(reads))
         || restores.list(&everything).await?.iter().any(restores_there)
     {
         return Ok(Ok(()));
